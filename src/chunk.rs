@@ -1,0 +1,219 @@
+//! A batch of lines as one immutable allocation that all viewers share.
+//!
+//! The lines are held in the form in which most viewers get them, a run of WebSocket text frames: handing a chunk to
+//! ten thousand viewers encodes nothing and copies nothing.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::ws::frame;
+
+/// The most text that is put into one chunk, unless a single line is longer.
+pub const CHUNK_BYTES: usize = 64 << 10;
+
+/// The running number of a line in its channel: the first line ever published is 0. It never goes back, also not when
+/// the file is truncated or another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct LineNumber(u64);
+
+impl LineNumber {
+    /// The number of the line that comes `lines` later.
+    pub fn plus(self, lines: u64) -> Self {
+        Self(self.0 + lines)
+    }
+
+    /// The number of the line that came `lines` earlier; there is none before the first.
+    pub fn minus(self, lines: u64) -> Self {
+        Self(self.0.saturating_sub(lines))
+    }
+
+    /// How many lines there are from `earlier` up to this one.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// What happened to a file between two lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It was truncated or rewritten; what it holds now follows.
+    Truncated,
+    /// Another file bears its name; that one follows from its first byte.
+    Rotated,
+    /// It is gone; nothing follows.
+    Removed,
+    /// The server stops; nothing follows.
+    Shutdown,
+}
+
+/// Lines on their way into a channel, encoded once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    frames: Vec<u8>,
+    lines: u64,
+}
+
+impl Batch {
+    /// Appends one line.
+    pub fn push(&mut self, text: &str) {
+        frame::push_text(&mut self.frames, text);
+        self.lines += 1;
+    }
+
+    /// Whether it holds no line.
+    pub fn is_empty(&self) -> bool {
+        self.lines == 0
+    }
+
+    /// Whether it holds as much as a chunk should.
+    pub fn is_full(&self) -> bool {
+        self.frames.len() >= CHUNK_BYTES
+    }
+
+    /// How many lines it holds.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The lines as a run of text frames.
+    pub fn into_frames(self) -> Bytes {
+        self.frames.into()
+    }
+}
+
+/// Lines, or an event between lines, in the order in which viewers see them.
+#[derive(Debug)]
+pub struct Chunk {
+    event: Option<Event>,
+    frames: Bytes,
+    first_line: LineNumber,
+    lines: u64,
+    next_sequence: u64,
+    read_at: Option<Instant>,
+}
+
+impl Chunk {
+    /// A chunk of lines that were just read, the first of which has the number `first_line`.
+    pub fn live(frames: Bytes, first_line: LineNumber, lines: u64, sequence: u64, read_at: Instant) -> Self {
+        Self {
+            event: None,
+            frames,
+            first_line,
+            lines,
+            next_sequence: sequence + 1,
+            read_at: Some(read_at),
+        }
+    }
+
+    /// A chunk of the last lines before what a viewer gets live, which begins with the chunk `next_sequence`.
+    pub fn history(frames: Bytes, first_line: LineNumber, lines: u64, next_sequence: u64) -> Self {
+        Self {
+            event: None,
+            frames,
+            first_line,
+            lines,
+            next_sequence,
+            read_at: None,
+        }
+    }
+
+    /// An event before the line `next_line`, with the notice that tells it on the plain protocol, where one does.
+    pub fn of_event(event: Event, notice: Option<&str>, next_line: LineNumber, sequence: u64) -> Self {
+        let mut frames = Vec::new();
+        if let Some(notice) = notice {
+            frame::push_text(&mut frames, notice);
+        }
+        Self {
+            event: Some(event),
+            frames: frames.into(),
+            first_line: next_line,
+            lines: 0,
+            next_sequence: sequence + 1,
+            read_at: None,
+        }
+    }
+
+    /// What happened, where it is an event.
+    pub fn event(&self) -> Option<Event> {
+        self.event
+    }
+
+    /// The plain protocol's form: a run of whole text frames, one a line.
+    pub fn frames(&self) -> &Bytes {
+        &self.frames
+    }
+
+    /// How many lines it holds.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The number of its first line.
+    pub fn first_line(&self) -> LineNumber {
+        self.first_line
+    }
+
+    /// The number of the line after its last one.
+    pub fn next_line(&self) -> LineNumber {
+        self.first_line.plus(self.lines)
+    }
+
+    /// The running number in the channel of the chunk after it.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// When it was read from the file, where it is live.
+    pub fn read_at(&self) -> Option<Instant> {
+        self.read_at
+    }
+
+    /// How many of its lines are whole in the first `sent` bytes of its frames.
+    pub fn lines_within(&self, sent: usize) -> u64 {
+        let frames = frame::ends(&self.frames).take_while(|&end| end <= sent).count() as u64;
+        frames.min(self.lines)
+    }
+
+    /// What is missing behind the first `sent` bytes to the end of the frame that they cut; empty where they cut none.
+    pub fn rest_of_frame(&self, sent: usize) -> &[u8] {
+        let end = frame::ends(&self.frames).find(|&end| end >= sent);
+        match end {
+            Some(end) if sent > 0 => self.frames.get(sent..end).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_knows_what_a_cut_write_left_of_it() {
+        let mut batch = Batch::default();
+        batch.push("ab");
+        batch.push("");
+        batch.push("cde");
+        let lines = batch.lines();
+        let chunk = Chunk::live(batch.into_frames(), LineNumber(7), lines, 0, Instant::now());
+        // Frames of 4, 2 and 5 bytes.
+        let within: Vec<u64> = (0..=11).map(|sent| chunk.lines_within(sent)).collect();
+        assert_eq!(within, [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3]);
+        let rest: Vec<usize> = (0..=11).map(|sent| chunk.rest_of_frame(sent).len()).collect();
+        assert_eq!(rest, [0, 3, 2, 1, 0, 1, 0, 4, 3, 2, 1, 0]);
+        assert_eq!(chunk.next_line().since(LineNumber(7)), 3);
+    }
+
+    #[test]
+    fn a_notice_is_a_frame_but_no_line() {
+        let chunk = Chunk::of_event(Event::Truncated, Some("cut"), LineNumber(3), 1);
+        assert_eq!(chunk.frames().as_ref(), b"\x81\x03cut");
+        assert_eq!((chunk.lines(), chunk.lines_within(5)), (0, 0));
+        assert!(
+            Chunk::of_event(Event::Rotated, None, LineNumber(3), 1)
+                .frames()
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line and the environment, as text that [`Config::load`](super::Config::load) puts together.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Watch log files live: each allowed file is tailed once, its lines go to any number of viewers.
+///
+/// Without arguments it serves ds_update.log, download.log and upload.log of the current directory on
+/// http://127.0.0.1:19159. Flags beat the environment (TAILCAST_CONFIG, TAILCAST_LISTEN, TAILCAST_DIR,
+/// TAILCAST_FILES, RUST_LOG), which beats the configuration file.
+#[derive(Parser, Debug, Default, Clone)]
+#[command(name = "tailcast", version, max_term_width = 100)]
+pub struct Args {
+    /// Serve these files, from wherever they are, each under its base name; the first is the default file
+    #[arg(value_name = "PATH", conflicts_with_all = ["dir", "files", "demo"])]
+    pub paths: Vec<PathBuf>,
+
+    /// Configuration file [default: tailcast.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:19159]
+    #[arg(short, long, value_name = "ADDR")]
+    pub listen: Option<String>,
+
+    /// Directory of the files [default: .]
+    #[arg(short, long, value_name = "DIR", conflicts_with = "demo")]
+    pub dir: Option<PathBuf>,
+
+    /// Allow this file of the directory (repeatable) [default: ds_update.log, download.log, upload.log]
+    #[arg(short, long = "file", value_name = "NAME", conflicts_with = "demo")]
+    pub files: Vec<String>,
+
+    /// Verbosity of its own diagnostics: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// Serve three log files in a temporary directory that the program itself keeps writing
+    #[arg(long)]
+    pub demo: bool,
+
+    /// Print the effective configuration as TOML and exit
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// What the environment sets; a variable that is empty counts as not set.
+#[derive(Debug, Default, Clone)]
+pub struct Environment {
+    /// `TAILCAST_CONFIG`
+    pub config: Option<OsString>,
+    /// `TAILCAST_LISTEN`
+    pub listen: Option<OsString>,
+    /// `TAILCAST_DIR`
+    pub dir: Option<OsString>,
+    /// `TAILCAST_FILES`, comma-separated
+    pub files: Option<OsString>,
+    /// `RUST_LOG`
+    pub log_level: Option<OsString>,
+}
+
+impl Environment {
+    /// Reads the variables of this process.
+    pub fn of_process() -> Self {
+        let read = |name| env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            config: read("TAILCAST_CONFIG"),
+            listen: read("TAILCAST_LISTEN"),
+            dir: read("TAILCAST_DIR"),
+            files: read("TAILCAST_FILES"),
+            log_level: read("RUST_LOG"),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The log stream: from an HTTP request to a viewer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{App, sentence};
+use crate::hub::{Subscription, Unavailable};
+use crate::metrics::Rejection;
+use crate::notices::Farewell;
+use crate::server::{Guarded, Peer, Place};
+use crate::session::{Closing, Session};
+use crate::ws::handshake::{Handshake, Refused};
+use crate::ws::{Transport, close_code, frame};
+
+/// How long the answer to the handshake may take to go out.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) -> Response<Body> {
+    let handshake = match Handshake::of(request.headers()) {
+        Ok(handshake) if request.method() == Method::GET => handshake,
+        Err(Refused::BadKey) => {
+            return sentence(
+                StatusCode::BAD_REQUEST,
+                "The header Sec-WebSocket-Key is missing or no key.",
+            );
+        }
+        Ok(_) | Err(Refused::NotAsked) => return upgrade_required(),
+    };
+    let file = match requested_file(request.uri().query().unwrap_or_default()) {
+        Ok(file) => file.map(Cow::into_owned),
+        Err(problem) => return sentence(StatusCode::BAD_REQUEST, problem),
+    };
+    let file = file.unwrap_or_else(|| app.settings.current().default_file().to_owned());
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+        return sentence(StatusCode::INTERNAL_SERVER_ERROR, "The connection has no address.");
+    };
+    // Joined before the answer goes out: a client that sees its connection open gets every line from then on.
+    let joined = join(&app, file).await;
+    let upgrade = hyper::upgrade::on(&mut request);
+    app.tasks.spawn(view(upgrade, joined, peer));
+    handshake.response()
+}
+
+fn upgrade_required() -> Response<Body> {
+    let mut response = sentence(
+        StatusCode::UPGRADE_REQUIRED,
+        "This address is a WebSocket; connect with a WebSocket client, version 13.",
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
+
+/// The `file` of a query, percent-decoded once; none where it is missing or empty.
+fn requested_file(query: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
+    let value = query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(name, _)| *name == "file")
+        .map(|(_, value)| value);
+    match value {
+        None | Some("") => Ok(None),
+        Some(value) => percent_decode_str(value)
+            .decode_utf8()
+            .map(Some)
+            .map_err(|_| "The parameter file is not valid UTF-8 when percent-decoded."),
+    }
+}
+
+/// One viewer from the upgrade to the end of its connection.
+async fn view(upgrade: OnUpgrade, joined: Result<(Subscription, Place), Vec<u8>>, peer: Peer) {
+    let Some(transport) = take_over(upgrade).await else {
+        return;
+    };
+    let closing = match joined {
+        Ok((subscription, viewer)) => {
+            let closing = Session::new(transport, subscription).run().await;
+            drop(viewer);
+            closing
+        }
+        Err(last) => Closing::new(transport, last),
+    };
+    closing.run().await;
+    drop(peer.place);
+}
+
+/// Takes the TCP stream away from hyper, with what it read ahead but without its buffer.
+async fn take_over(upgrade: OnUpgrade) -> Option<Transport<TcpStream>> {
+    let upgraded = match timeout(UPGRADE_TIMEOUT, upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        Ok(Err(error)) => {
+            debug!(%error, "a handshake was not finished");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    let parts = upgraded.downcast::<TokioIo<Guarded>>().ok()?;
+    Some(Transport::new(parts.io.into_inner().into_inner(), &parts.read_buf))
+}
+
+/// Joins the channel of the file, or makes the frames that are sent instead.
+async fn join(app: &App, file: String) -> Result<(Subscription, Place), Vec<u8>> {
+    let config = app.settings.current();
+    let (farewell, rejection) = match app.viewers.take(config.limits.max_connections) {
+        None => (Farewell::TooMany, Rejection::Limit),
+        Some(place) => match app.registry.channel(&file) {
+            None => (Farewell::Forbidden, Rejection::Forbidden),
+            Some(channel) => match channel.subscribe().await {
+                Ok(subscription) => return Ok((subscription, place)),
+                Err(Unavailable::Missing) => (Farewell::Missing, Rejection::Missing),
+                Err(Unavailable::Unreadable) => (Farewell::Unreadable, Rejection::Unreadable),
+                Err(Unavailable::Stopping) => {
+                    let mut last = Vec::new();
+                    frame::push_close(&mut last, close_code::GOING_AWAY, "shutting down");
+                    return Err(last);
+                }
+            },
+        },
+    };
+    app.metrics.reject(rejection);
+    let mut last = Vec::new();
+    frame::push_text(&mut last, &farewell.text(config.notices, &file));
+    let (code, reason) = farewell.close();
+    frame::push_close(&mut last, code, reason);
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_percent_decoded_once() {
+        let file = |query| requested_file(query).map(|file| file.map(Cow::into_owned));
+        assert_eq!(file(""), Ok(None));
+        assert_eq!(file("file="), Ok(None));
+        assert_eq!(file("file"), Ok(None));
+        assert_eq!(file("x=1&file=a.log&file=b.log"), Ok(Some("a.log".to_owned())));
+        assert_eq!(file("file=%E6%97%A5%20b.log"), Ok(Some("日 b.log".to_owned())));
+        assert_eq!(file("file=%252e"), Ok(Some("%2e".to_owned())));
+        assert_eq!(file("file=a+b"), Ok(Some("a+b".to_owned())));
+        assert!(file("file=%ff").is_err());
+    }
+}

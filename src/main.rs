@@ -1,0 +1,172 @@
+//! Arguments in, exit status out.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::process::{ExitCode, exit};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+use clap::error::ErrorKind;
+use tailcast::config::{Args, Config, Environment};
+use tailcast::demo::Demo;
+use tailcast::server::Server;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+/// Exit status for bad usage or configuration.
+const USAGE: u8 = 2;
+/// What is left of blocking reads when the server has ended is not waited for.
+const BLOCKING_STOP: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse_usage(&error),
+    };
+    let environment = Environment::of_process();
+    let config = match Config::load(&args, &environment) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    let filter = match EnvFilter::try_new(&config.log_filter) {
+        Ok(filter) => filter,
+        Err(error) => {
+            let filter = &config.log_filter;
+            return fail(
+                USAGE,
+                &format!("`{filter}` (RUST_LOG) is no filter: {error}; write a level such as \"info\""),
+            );
+        }
+    };
+    if args.check_config {
+        return match write!(stdout(), "{}", config.to_toml()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, &format!("the configuration can't be printed: {error}")),
+        };
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .init();
+    match run(&args, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("{error:#}")),
+    }
+}
+
+fn fail(status: u8, message: &str) -> ExitCode {
+    // With standard error closed there is nobody left to tell.
+    let _ = writeln!(stderr(), "tailcast: {message}");
+    ExitCode::from(status)
+}
+
+/// Answers `--help` and `--version`, and says in one sentence what is wrong with anything else.
+fn refuse_usage(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let what = text.lines().next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    fail(USAGE, &format!("{what}; see tailcast --help"))
+}
+
+fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {
+    raise_descriptor_limit();
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the threads of the program can't be started")?;
+    let result = runtime.block_on(async {
+        let mut demo = None;
+        if args.demo {
+            let made = Demo::new().context("the demo can't write its files into the temporary directory")?;
+            config.dir = made.directory().to_owned();
+            demo = Some(made);
+        }
+        serve(config, demo).await
+    });
+    runtime.shutdown_timeout(BLOCKING_STOP);
+    result
+}
+
+async fn serve(config: Config, demo: Option<Demo>) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("signals can't be received")?;
+    let server = Server::bind(config).map_err(|error| anyhow!("{error}"))?;
+    // Who started it without a standard output does not want to know.
+    let _ = writeln!(stdout(), "tailcast listening on http://{}", server.address());
+    let _ = stdout().flush();
+
+    let stop = CancellationToken::new();
+    let mut server = std::pin::pin!(server.run(stop.clone()));
+    let mut writer = std::pin::pin!(write_demo(demo));
+    loop {
+        tokio::select! {
+            () = &mut server => return Ok(()),
+            () = &mut writer, if !stop.is_cancelled() => {}
+            number = signals.next() => {
+                if stop.is_cancelled() {
+                    // The second one: at once, but not leaving the demo's directory behind.
+                    writer.set(write_demo(None));
+                    exit(128 + number);
+                }
+                info!(signal = number, "asked to stop");
+                stop.cancel();
+            }
+        }
+    }
+}
+
+/// Writes the demo's lines for as long as the server runs; without a demo it does nothing.
+async fn write_demo(demo: Option<Demo>) {
+    if let Some(mut demo) = demo {
+        if let Err(error) = demo.run().await {
+            error!(%error, "the demo stops writing");
+        }
+        // Its directory is served on, and removed when this future is dropped.
+        std::future::pending::<()>().await;
+    }
+    std::future::pending().await
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one and returns its number.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
+    }
+}
+
+/// A viewer is a descriptor: takes as many as the system lets us have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it the soft limit stays, and accepting pauses when it is reached.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+}

@@ -1,0 +1,324 @@
+//! Every metric, declared and described once.
+//!
+//! A server has a recorder of its own, so that several in one process do not count into each other. The handles are
+//! made at the start, which is also what makes every series with a fixed label set visible at 0 from then on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    with_local_recorder,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+
+/// Upper ends of the buckets of `tailcast_delivery_seconds`, in seconds: from one write on an idle machine to a viewer
+/// that the backlog (64 MiB) keeps for seconds.
+const DELIVERY_BUCKETS: [f64; 14] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// Why a connection did not get as far as the stream.
+#[derive(Debug, Clone, Copy)]
+pub enum Rejection {
+    /// The name is not on the allow-list.
+    Forbidden,
+    /// The file does not exist.
+    Missing,
+    /// The file can't be read.
+    Unreadable,
+    /// There are too many connections.
+    Limit,
+    /// No or wrong credentials.
+    Unauthorized,
+    /// A foreign web page.
+    Origin,
+    /// A host name that is not the server's.
+    Host,
+}
+
+impl Rejection {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Forbidden, "forbidden"),
+        (Self::Missing, "missing"),
+        (Self::Unreadable, "unreadable"),
+        (Self::Limit, "limit"),
+        (Self::Unauthorized, "unauthorized"),
+        (Self::Origin, "origin"),
+        (Self::Host, "host"),
+    ];
+}
+
+/// Why a viewer's stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The client left.
+    Client,
+    /// It read too slowly.
+    Slow,
+    /// The file is gone.
+    Removed,
+    /// It was silent for too long.
+    Idle,
+    /// The connection or the protocol broke.
+    Error,
+    /// The server stops.
+    Shutdown,
+    /// Its permission was taken back.
+    Revoked,
+}
+
+impl Ending {
+    const ALL: [&'static str; 7] = ["client", "slow", "removed", "idle", "error", "shutdown", "revoked"];
+}
+
+/// The protocols, as label values.
+const PROTOCOLS: [&str; 3] = ["plain", "v1", "sse"];
+
+/// All metrics of one server.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    process: metrics_process::Collector,
+    /// Files being tailed now.
+    pub tailers: Gauge,
+    rejections: [Counter; 7],
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Declares everything that does not depend on a file.
+    ///
+    /// # Errors
+    ///
+    /// Where the exporter does not take the buckets.
+    pub fn new() -> Result<Self, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full("tailcast_delivery_seconds".to_owned()), &DELIVERY_BUCKETS)?
+            .build_recorder();
+        let process = metrics_process::Collector::default();
+        let (tailers, rejections) = with_local_recorder(&recorder, || {
+            describe();
+            process.describe();
+            gauge!(
+                "tailcast_build_info",
+                "version" => env!("CARGO_PKG_VERSION"),
+                "revision" => option_env!("TAILCAST_REVISION").unwrap_or("unknown")
+            )
+            .set(1);
+            let rejected = |reason| counter!("tailcast_connections_rejected_total", "reason" => reason);
+            (
+                gauge!("tailcast_tailers"),
+                Rejection::ALL.map(|(_, reason)| rejected(reason)),
+            )
+        });
+        Ok(Self {
+            recorder,
+            process,
+            tailers,
+            rejections,
+        })
+    }
+
+    /// Declares what is counted for one file of the allow-list.
+    pub fn of_file(&self, file: &str) -> Arc<FileMetrics> {
+        let file = file.to_owned();
+        with_local_recorder(&self.recorder, || {
+            let protocol = |protocol: &'static str| ProtocolMetrics {
+                connections: gauge!("tailcast_connections", "file" => file.clone(), "protocol" => protocol),
+                opened: counter!(
+                    "tailcast_connections_opened_total", "file" => file.clone(), "protocol" => protocol
+                ),
+            };
+            let event =
+                |event: &'static str| counter!("tailcast_file_events_total", "file" => file.clone(), "event" => event);
+            let [plain, ..] = PROTOCOLS.map(protocol);
+            Arc::new(FileMetrics {
+                plain,
+                closed: Ending::ALL.map(
+                    |reason| counter!("tailcast_connections_closed_total", "file" => file.clone(), "reason" => reason),
+                ),
+                lines_read: counter!("tailcast_lines_read_total", "file" => file.clone()),
+                bytes_read: counter!("tailcast_bytes_read_total", "file" => file.clone()),
+                lines_delivered: counter!("tailcast_lines_delivered_total", "file" => file.clone()),
+                bytes_delivered: counter!("tailcast_bytes_delivered_total", "file" => file.clone()),
+                lines_dropped: counter!("tailcast_lines_dropped_total", "file" => file.clone()),
+                delivery: histogram!("tailcast_delivery_seconds", "file" => file.clone()),
+                truncated: event("truncated"),
+                rotated: event("rotated"),
+                removed: event("removed"),
+                rescan: event("rescan"),
+            })
+        })
+    }
+
+    /// Counts a connection that did not get as far as the stream.
+    pub fn reject(&self, why: Rejection) {
+        let [forbidden, missing, unreadable, limit, unauthorized, origin, host] = &self.rejections;
+        match why {
+            Rejection::Forbidden => forbidden,
+            Rejection::Missing => missing,
+            Rejection::Unreadable => unreadable,
+            Rejection::Limit => limit,
+            Rejection::Unauthorized => unauthorized,
+            Rejection::Origin => origin,
+            Rejection::Host => host,
+        }
+        .increment(1);
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        with_local_recorder(&self.recorder, || self.process.collect());
+        self.recorder.handle().render()
+    }
+
+    /// Folds observations into their buckets; without it an unscraped histogram grows with each of them.
+    pub fn fold(&self) {
+        self.recorder.handle().run_upkeep();
+    }
+}
+
+#[derive(Debug)]
+struct ProtocolMetrics {
+    connections: Gauge,
+    opened: Counter,
+}
+
+/// What is counted for one file.
+pub struct FileMetrics {
+    plain: ProtocolMetrics,
+    closed: [Counter; 7],
+    /// Lines that the tailer read live.
+    pub lines_read: Counter,
+    /// Bytes that the tailer read live.
+    pub bytes_read: Counter,
+    /// Lines handed to the kernel for viewers.
+    pub lines_delivered: Counter,
+    /// Bytes handed to the kernel for viewers.
+    pub bytes_delivered: Counter,
+    lines_dropped: Counter,
+    delivery: Histogram,
+    /// Truncations seen.
+    pub truncated: Counter,
+    /// Rotations seen.
+    pub rotated: Counter,
+    /// Removals seen.
+    pub removed: Counter,
+    /// Lost events after which the file was looked at anew.
+    pub rescan: Counter,
+}
+
+impl std::fmt::Debug for FileMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileMetrics").finish_non_exhaustive()
+    }
+}
+
+impl FileMetrics {
+    /// A viewer of the plain protocol got as far as the stream.
+    pub fn opened(&self) {
+        self.plain.connections.increment(1);
+        self.plain.opened.increment(1);
+    }
+
+    /// Its stream ended, with so many lines not sent because it was slow.
+    pub fn closed(&self, ending: Ending, dropped: u64) {
+        let [client, slow, removed, idle, error, shutdown, revoked] = &self.closed;
+        self.plain.connections.decrement(1);
+        self.lines_dropped.increment(dropped);
+        match ending {
+            Ending::Client => client,
+            Ending::Slow => slow,
+            Ending::Removed => removed,
+            Ending::Idle => idle,
+            Ending::Error => error,
+            Ending::Shutdown => shutdown,
+            Ending::Revoked => revoked,
+        }
+        .increment(1);
+    }
+
+    /// A write to a viewer ended that began with a chunk read at `read_at`.
+    pub fn delivered(&self, read_at: Instant) {
+        self.delivery.record(read_at.elapsed());
+    }
+}
+
+fn describe() {
+    describe_gauge!("tailcast_connections", "Viewers connected now.");
+    describe_counter!(
+        "tailcast_connections_opened_total",
+        "Connections that got as far as the stream."
+    );
+    describe_counter!("tailcast_connections_closed_total", "Ends of streams, by reason.");
+    describe_counter!(
+        "tailcast_connections_rejected_total",
+        "Connections that did not get as far as the stream."
+    );
+    describe_counter!("tailcast_lines_read_total", "Lines that the tailer read live.");
+    describe_counter!(
+        "tailcast_bytes_read_total",
+        Unit::Bytes,
+        "Bytes that the tailer read live."
+    );
+    describe_counter!(
+        "tailcast_lines_delivered_total",
+        "Lines handed to the kernel for viewers."
+    );
+    describe_counter!(
+        "tailcast_bytes_delivered_total",
+        Unit::Bytes,
+        "Bytes handed to the kernel for viewers."
+    );
+    describe_counter!("tailcast_lines_dropped_total", "Lines that slow viewers were not sent.");
+    describe_histogram!(
+        "tailcast_delivery_seconds",
+        Unit::Seconds,
+        "From the read of a chunk to the end of its write to a viewer."
+    );
+    describe_gauge!("tailcast_tailers", "Files being tailed now.");
+    describe_counter!("tailcast_file_events_total", "What happened to files.");
+    describe_gauge!("tailcast_build_info", "Version and source revision of the program.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_there_from_the_start_at_zero() {
+        let metrics = Metrics::new().unwrap();
+        let file = metrics.of_file("a.log");
+        let text = metrics.render();
+        for series in [
+            "tailcast_connections{file=\"a.log\",protocol=\"plain\"} 0",
+            "tailcast_connections_opened_total{file=\"a.log\",protocol=\"plain\"} 0",
+            "tailcast_connections_closed_total{file=\"a.log\",reason=\"slow\"} 0",
+            "tailcast_connections_rejected_total{reason=\"origin\"} 0",
+            "tailcast_lines_read_total{file=\"a.log\"} 0",
+            "tailcast_bytes_read_total{file=\"a.log\"} 0",
+            "tailcast_lines_delivered_total{file=\"a.log\"} 0",
+            "tailcast_bytes_delivered_total{file=\"a.log\"} 0",
+            "tailcast_lines_dropped_total{file=\"a.log\"} 0",
+            "tailcast_delivery_seconds_count{file=\"a.log\"} 0",
+            "tailcast_delivery_seconds_bucket{file=\"a.log\",le=\"+Inf\"} 0",
+            "tailcast_tailers 0",
+            "tailcast_file_events_total{file=\"a.log\",event=\"rotated\"} 0",
+            "# TYPE process_resident_memory_bytes gauge",
+        ] {
+            assert!(text.contains(series), "{series} is not in\n{text}");
+        }
+        file.opened();
+        file.closed(Ending::Slow, 7);
+        file.delivered(Instant::now());
+        let text = metrics.render();
+        assert!(text.contains("tailcast_connections_closed_total{file=\"a.log\",reason=\"slow\"} 1"));
+        assert!(text.contains("tailcast_lines_dropped_total{file=\"a.log\"} 7"));
+        assert!(text.contains("tailcast_delivery_seconds_count{file=\"a.log\"} 1"));
+    }
+}

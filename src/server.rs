@@ -1,0 +1,230 @@
+//! All parts put together, run until cancelled.
+
+mod guarded;
+mod tasks;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tracing::{debug, info, warn};
+
+use crate::config::{Config, Settings};
+use crate::http::{self, App};
+use crate::hub::{Registry, Source};
+use crate::metrics::Metrics;
+use crate::tail::Reader;
+
+pub use guarded::Guarded;
+pub(crate) use tasks::{Place, Places, Tasks};
+
+/// Connections that the kernel holds until they are accepted: a storm of thousands waits there instead of being
+/// refused. The kernel cuts it to `net.core.somaxconn`.
+const LISTEN_BACKLOG: u32 = 4096;
+/// hyper's least: heads of requests are small, and the buffer is gone when the stream is taken over.
+const HTTP_BUFFER_BYTES: usize = 8 << 10;
+/// How long a client may take for the head of a request, idle time between two requests included.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections beyond `max_connections` that are held to tell their clients so, and for plain requests.
+const EXTRA_CONNECTIONS: usize = 1024;
+/// Pause after a failed accept, mostly for want of descriptors: trying on at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often observations are folded into their buckets.
+const FOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a stopping server waits for the reader's last look: a storage that hangs must not hold it up.
+const READER_STOP: Duration = Duration::from_millis(500);
+/// How long a stopping server takes in all; 5 s are promised.
+const STOP_WITHIN: Duration = Duration::from_millis(4500);
+
+/// Why a server can't be started; the text is a sentence for the person who starts it.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address is taken or not this machine's.
+    #[error("can't listen on {address}: {error}; choose another address with --listen, or end the program that has it")]
+    Listen {
+        /// What was configured.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The directory of the files is missing or closed to us.
+    #[error("the directory {} can't be read: {error}; name the directory of your logs with --dir", path.display())]
+    Directory {
+        /// What was configured.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A part could not be set up.
+    #[error("the server can't be set up: {0}")]
+    Setup(String),
+}
+
+/// A server that listens, but does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: Settings,
+    app: Arc<App>,
+    reader: Arc<Reader>,
+}
+
+impl Server {
+    /// Binds the address and builds all parts. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] with a sentence that says what to do.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        http::health::check_directory(&config).map_err(|error| StartError::Directory {
+            path: config.dir.clone(),
+            error,
+        })?;
+        let address = config.listen;
+        let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { address, error })?;
+        let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
+        let metrics = Arc::new(metrics);
+        let reader = Reader::start(Arc::clone(&metrics)).map_err(|error| StartError::Setup(error.to_string()))?;
+        let reader = Arc::new(reader);
+        let settings = Settings::new(config);
+        let source: Arc<dyn Source> = Arc::clone(&reader) as Arc<dyn Source>;
+        let registry = Registry::new(&settings, &metrics, &source);
+        let app = Arc::new(App {
+            settings: settings.clone(),
+            registry,
+            metrics,
+            reader: Arc::clone(&reader),
+            viewers: Places::default(),
+            tasks: Tasks::default(),
+            listens_on_loopback: address.ip().to_canonical().is_loopback(),
+        });
+        Ok(Self {
+            listener,
+            address,
+            settings,
+            app,
+            reader,
+        })
+    }
+
+    /// The address that was bound, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The configuration in force, which can be replaced while the server runs.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Serves until `stop` is cancelled, then takes leave of everyone: sends what was read for up to a second, closes
+    /// every stream, and is done within five seconds whatever its viewers do.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            listener, app, reader, ..
+        } = self;
+        stop.run_until_cancelled(accept(&listener, &app, &stop)).await;
+        drop(listener);
+        info!("stopping");
+        let deadline = Instant::now() + STOP_WITHIN;
+        let last_look = tokio::task::spawn_blocking(move || reader.stop());
+        if timeout(READER_STOP, last_look).await.is_err() {
+            warn!("a file could not be read once more in time");
+        }
+        app.registry.shut_down();
+        app.tasks.end_by(deadline).await;
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart must not wait for the connections of the last run to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(LISTEN_BACKLOG)
+}
+
+async fn accept(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken) {
+    let router = http::router(Arc::clone(app));
+    let places = Places::default();
+    let mut fold = interval(FOLD_INTERVAL);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = fold.tick() => {
+                app.metrics.fold();
+                continue;
+            }
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let limit = app.settings.current().limits.max_connections + EXTRA_CONNECTIONS;
+        let Some(place) = places.take(limit) else {
+            debug!(%peer, limit, "a connection beyond all limits was closed");
+            continue;
+        };
+        // Without it small frames wait for the client's acknowledgement; an error leaves us with just that.
+        let _ = stream.set_nodelay(true);
+        let connection = serve(stream, peer.ip(), Arc::new(place), router.clone(), stop.clone());
+        app.tasks.spawn(connection);
+    }
+}
+
+/// Who is at the other end of a connection; with each request as an extension.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// Held for as long as the socket is open.
+    pub(crate) place: Arc<Place>,
+}
+
+async fn serve(stream: TcpStream, address: IpAddr, place: Arc<Place>, router: axum::Router, stop: CancellationToken) {
+    let peer = Peer { address, place };
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        router.clone().oneshot(Request::from(request))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HTTP_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(Guarded::new(stream)), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let served = match stop.run_until_cancelled(connection.as_mut()).await {
+        Some(served) => served,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        debug!(%address, %error, "a connection ended early");
+    }
+}

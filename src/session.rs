@@ -1,0 +1,321 @@
+//! One viewer: history, live, parting.
+//!
+//! A session moves chunks from its subscription to its transport and answers what the client sends. It knows no file
+//! and no HTTP. Every wait of it has an end: the next ping, the idle timeout, the stall timeout, the deadlines of the
+//! closing handshake.
+
+mod closing;
+mod outbox;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::chunk::Event;
+use crate::hub::Subscription;
+use crate::metrics::Ending;
+use crate::notices::Farewell;
+use crate::ws::{Heard, Incoming, Transport, Violation, close_code, frame};
+
+pub use closing::Closing;
+use outbox::{Flushed, Outbox};
+
+/// How often a viewer that takes nothing is looked at: whether what waits for it was pushed out, whether the server
+/// stops.
+const BLOCKED_TICK: Duration = Duration::from_millis(250);
+/// How long a stopping server goes on sending what it has read.
+const SHUTDOWN_FLUSH: Duration = Duration::from_secs(1);
+
+/// Why the stream to a viewer ends.
+#[derive(Debug)]
+enum End {
+    /// The client sent a Close frame, with this code.
+    Closed(Option<u16>),
+    /// The client went away without one.
+    Left,
+    /// The client broke the protocol.
+    Violation(Violation),
+    /// It reads too slowly.
+    Slow,
+    /// It was silent for too long.
+    Idle,
+    /// The file is gone; the notice was sent as the last chunk.
+    Removed,
+    /// The server stops.
+    Shutdown,
+    /// The connection broke.
+    Broken,
+}
+
+/// What woke a session that waited.
+enum Wake {
+    /// The socket took something.
+    Written(Flushed),
+    /// It takes nothing now, which it did before.
+    Blocked,
+    /// The client sent something.
+    Heard(io::Result<Heard>),
+    /// The channel has something.
+    Waiting,
+    /// It is time to look.
+    Timer,
+}
+
+/// A viewer of the plain protocol that got as far as the stream.
+pub struct Session<S> {
+    transport: Transport<S>,
+    subscription: Subscription,
+    outbox: Outbox,
+    /// When the client was last heard.
+    heard_at: Instant,
+    pinged_at: Instant,
+    /// When to look at the time again at the latest.
+    look_at: Instant,
+    /// Since when the socket has taken nothing of what waits.
+    blocked_since: Option<Instant>,
+    /// The client's Close frame, with its code.
+    close: Option<Option<u16>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// A viewer at the beginning of its stream.
+    pub fn new(transport: Transport<S>, subscription: Subscription) -> Self {
+        let now = Instant::now();
+        Self {
+            transport,
+            subscription,
+            outbox: Outbox::default(),
+            heard_at: now,
+            pinged_at: now,
+            look_at: now,
+            blocked_since: None,
+            close: None,
+        }
+    }
+
+    /// Streams until the end, whatever it is, and returns what is left to do: the closing handshake, which holds
+    /// neither a place in the channel nor any of its lines.
+    pub async fn run(mut self) -> Closing<S> {
+        let metrics = self.subscription.channel().metrics().clone();
+        metrics.opened();
+        let end = self.stream().await;
+        let lines = self.outbox.lines_within_current();
+        metrics.lines_delivered.increment(lines);
+        let lost = match end {
+            End::Slow => self.outbox.lines_lost(self.subscription.channel().next_line()),
+            _ => 0,
+        };
+        let ending = match end {
+            End::Closed(_) | End::Left => Ending::Client,
+            End::Violation(_) | End::Broken => Ending::Error,
+            End::Slow => Ending::Slow,
+            End::Idle => Ending::Idle,
+            End::Removed => Ending::Removed,
+            End::Shutdown => Ending::Shutdown,
+        };
+        metrics.closed(ending, lost);
+        self.part(&end, lost)
+    }
+
+    /// Makes the last bytes for the client: the rest of a frame that is cut, the notice, the Close frame.
+    fn part(self, end: &End, lost: u64) -> Closing<S> {
+        let channel = self.subscription.channel();
+        let config = channel.settings().current();
+        let mut last = self.outbox.into_rest();
+        match *end {
+            End::Closed(Some(code)) => frame::push_close(&mut last, code, ""),
+            End::Closed(None) => frame::push_empty_close(&mut last),
+            End::Violation(violation) => frame::push_close(&mut last, violation.code, violation.reason),
+            End::Idle => frame::push_close(&mut last, close_code::GOING_AWAY, "idle"),
+            End::Shutdown => frame::push_close(&mut last, close_code::GOING_AWAY, "shutting down"),
+            End::Slow => {
+                let farewell = Farewell::TooSlow(lost);
+                frame::push_text(&mut last, &farewell.text(config.notices, channel.name()));
+                let (code, reason) = farewell.close();
+                frame::push_close(&mut last, code, reason);
+            }
+            End::Removed => {
+                let (code, reason) = Farewell::Removed.close();
+                frame::push_close(&mut last, code, reason);
+            }
+            End::Left | End::Broken => last.clear(),
+        }
+        let closing = Closing::new(self.transport, last);
+        match end {
+            End::Closed(_) | End::Left | End::Broken => closing.answered(),
+            End::Slow => closing.patient(config.limits.parting_timeout.0),
+            _ => closing,
+        }
+    }
+
+    async fn stream(&mut self) -> End {
+        let mut timer = pin!(sleep_until(self.look_at));
+        // Writing and reading take turns at being first, so that neither can keep the other from happening.
+        let mut read_first = false;
+        loop {
+            if let Err(end) = self.check_time() {
+                return end;
+            }
+            let wake = self.wait(timer.as_mut(), read_first).await;
+            read_first = !matches!(wake, Wake::Heard(_));
+            let end = match wake {
+                Wake::Written(flushed) => self.written(flushed),
+                Wake::Heard(heard) => self.heard(heard),
+                Wake::Blocked => {
+                    self.set_blocked(true);
+                    Ok(())
+                }
+                Wake::Waiting | Wake::Timer => Ok(()),
+            };
+            if let Err(end) = end {
+                return end;
+            }
+        }
+    }
+
+    /// Does what the time asks for and sets when to look again.
+    fn check_time(&mut self) -> Result<(), End> {
+        let channel = self.subscription.channel();
+        if channel
+            .stopping_for()
+            .is_some_and(|stopping| stopping >= SHUTDOWN_FLUSH)
+        {
+            return Err(End::Shutdown);
+        }
+        let now = Instant::now();
+        if now < self.look_at && self.blocked_since.is_none() {
+            return Ok(());
+        }
+        let config = channel.settings().current();
+        let idle_at = self.heard_at + config.stream.idle_timeout.0;
+        if now >= idle_at {
+            return Err(End::Idle);
+        }
+        let ping_interval = config.stream.ping_interval.0;
+        let mut ping_at = self.heard_at.max(self.pinged_at) + ping_interval;
+        if now >= ping_at {
+            self.outbox.push_control(frame::push_ping);
+            self.pinged_at = now;
+            ping_at = now + ping_interval;
+        }
+        self.look_at = idle_at.min(ping_at);
+        if let Some(since) = self.blocked_since {
+            let stalled_at = since + config.limits.stall_timeout.0;
+            if now >= stalled_at || self.subscription.is_overrun() {
+                return Err(End::Slow);
+            }
+            self.look_at = self.look_at.min(stalled_at).min(now + BLOCKED_TICK);
+        }
+        Ok(())
+    }
+
+    /// Waits for whatever comes first.
+    async fn wait(&mut self, mut timer: Pin<&mut Sleep>, read_first: bool) -> Wake {
+        // A timer that fires too early costs one look; one that is set anew for each line costs more.
+        if timer.is_elapsed() || self.look_at < timer.deadline() {
+            timer.as_mut().reset(self.look_at);
+        }
+        let Self {
+            transport,
+            subscription,
+            outbox,
+            close,
+            ..
+        } = self;
+        let blocked = self.blocked_since.is_some();
+        if outbox.is_empty() && !outbox.fill(subscription) {
+            let mut next = pin!(subscription.next());
+            return poll_fn(|cx| {
+                if let Poll::Ready(next) = next.as_mut().poll(cx) {
+                    outbox.put(next);
+                    return Poll::Ready(Wake::Waiting);
+                }
+                if let Poll::Ready(heard) = poll_hear(cx, transport, outbox, close) {
+                    return Poll::Ready(Wake::Heard(heard));
+                }
+                timer.as_mut().poll(cx).map(|()| Wake::Timer)
+            })
+            .await;
+        }
+        poll_fn(|cx| {
+            if read_first && let Poll::Ready(heard) = poll_hear(cx, transport, outbox, close) {
+                return Poll::Ready(Wake::Heard(heard));
+            }
+            match outbox.poll_flush(cx, transport, subscription) {
+                Poll::Ready(flushed) => return Poll::Ready(Wake::Written(flushed)),
+                Poll::Pending if !blocked => return Poll::Ready(Wake::Blocked),
+                Poll::Pending => {}
+            }
+            if !read_first && let Poll::Ready(heard) = poll_hear(cx, transport, outbox, close) {
+                return Poll::Ready(Wake::Heard(heard));
+            }
+            timer.as_mut().poll(cx).map(|()| Wake::Timer)
+        })
+        .await
+    }
+
+    fn written(&mut self, flushed: Flushed) -> Result<(), End> {
+        match flushed {
+            Flushed::Wrote(event) => {
+                self.set_blocked(false);
+                match event {
+                    Some(Event::Removed) => Err(End::Removed),
+                    Some(Event::Shutdown) => Err(End::Shutdown),
+                    Some(Event::Truncated | Event::Rotated) | None => Ok(()),
+                }
+            }
+            Flushed::Overrun => Err(End::Slow),
+            Flushed::Failed(error) => Err(end_of(&error)),
+        }
+    }
+
+    fn set_blocked(&mut self, blocked: bool) {
+        if self.blocked_since.is_some() != blocked {
+            self.subscription.set_blocked(blocked);
+            self.blocked_since = blocked.then(Instant::now);
+        }
+    }
+
+    fn heard(&mut self, heard: io::Result<Heard>) -> Result<(), End> {
+        match heard {
+            Ok(Heard::Something) => self.heard_at = Instant::now(),
+            Ok(Heard::Violation(violation)) => return Err(End::Violation(violation)),
+            Ok(Heard::End) => return Err(End::Left),
+            Err(error) => return Err(end_of(&error)),
+        }
+        match self.close {
+            Some(code) => Err(End::Closed(code)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads from the client, unless many answers wait for it already: one that sends pings and reads no pongs is not read
+/// on until it does.
+fn poll_hear<S: AsyncRead + AsyncWrite + Unpin>(
+    cx: &mut Context<'_>,
+    transport: &mut Transport<S>,
+    outbox: &mut Outbox,
+    close: &mut Option<Option<u16>>,
+) -> Poll<io::Result<Heard>> {
+    if outbox.has_much_control() {
+        return Poll::Pending;
+    }
+    transport.poll_hear(cx, &mut |incoming| match incoming {
+        Incoming::Ping(payload) => outbox.push_control(|out| frame::push_pong(out, &payload)),
+        Incoming::Close(code) => *close = Some(code),
+    })
+}
+
+/// A client that goes away without a word has left; anything else is a broken connection.
+fn end_of(error: &io::Error) -> End {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => End::Left,
+        _ => End::Broken,
+    }
+}

@@ -1,0 +1,251 @@
+//! What goes out to one viewer: chunks in order, and between two of their frames what answers the client.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::chunk::{Chunk, Event, LineNumber};
+use crate::hub::{Next, Subscription};
+use crate::ws::Transport;
+
+/// Chunks handed to the kernel in one call. A viewer that is far behind gets 64 × 64 KiB at most, more than a socket
+/// takes at a time.
+const MAX_CHUNKS: usize = 64;
+/// A chunk each, one more for a first one that is split, and one for what answers the client.
+const MAX_SLICES: usize = MAX_CHUNKS + 2;
+/// From here on answers wait until the client has read some: eight of the longest Pongs.
+const MUCH_CONTROL_BYTES: usize = 1024;
+
+/// What a flush came to.
+#[derive(Debug)]
+pub(super) enum Flushed {
+    /// Something went out, the event that was its last chunk included.
+    Wrote(Option<Event>),
+    /// What waited next is gone.
+    Overrun,
+    /// The connection is broken.
+    Failed(io::Error),
+}
+
+/// The chunk being written, and frames of our own that wait for its next frame boundary.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    current: Option<Arc<Chunk>>,
+    /// Bytes of the current chunk that went out.
+    offset: usize,
+    overrun: bool,
+    /// Whole control frames; the first of them begins where `control_sent` is 0.
+    control: Vec<u8>,
+    control_sent: usize,
+    /// The number of the line after the last one that went out whole in a whole chunk.
+    next_line: Option<LineNumber>,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.is_none() && self.control.is_empty() && !self.overrun
+    }
+
+    pub(super) fn push_control(&mut self, push: impl FnOnce(&mut Vec<u8>)) {
+        push(&mut self.control);
+    }
+
+    pub(super) fn has_much_control(&self) -> bool {
+        self.control.len() - self.control_sent >= MUCH_CONTROL_BYTES
+    }
+
+    /// Takes what waits next, if anything does.
+    pub(super) fn fill(&mut self, subscription: &mut Subscription) -> bool {
+        if self.current.is_none() {
+            self.put(subscription.try_next());
+        }
+        !self.is_empty()
+    }
+
+    pub(super) fn put(&mut self, next: Next) {
+        match next {
+            Next::Chunk(chunk) => {
+                self.next_line.get_or_insert(chunk.first_line());
+                self.current = Some(chunk);
+                self.offset = 0;
+            }
+            Next::Overrun => self.overrun = true,
+            Next::Nothing => {}
+        }
+    }
+
+    /// Writes once: all that waits, as far as one call takes it.
+    pub(super) fn poll_flush<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: &mut Transport<S>,
+        subscription: &mut Subscription,
+    ) -> Poll<Flushed> {
+        let mut gathered = self.gather(subscription);
+        if self.overrun {
+            [self.current, ..] = gathered;
+            return Poll::Ready(Flushed::Overrun);
+        }
+        match self.poll_write(cx, transport, &gathered) {
+            Poll::Ready(Ok(sent)) => Poll::Ready(Flushed::Wrote(self.consume(sent, &mut gathered, subscription))),
+            Poll::Ready(Err(error)) => {
+                [self.current, ..] = gathered;
+                Poll::Ready(Flushed::Failed(error))
+            }
+            Poll::Pending => {
+                self.consume(0, &mut gathered, subscription);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The current chunk and all that wait behind it, up to one that ends the stream.
+    fn gather(&mut self, subscription: &mut Subscription) -> Gathered {
+        let mut gathered = [const { None }; MAX_CHUNKS];
+        if !self.fill(subscription) {
+            return gathered;
+        }
+        let mut next = self.current.take();
+        for slot in &mut gathered {
+            let Some(chunk) = next.take() else {
+                break;
+            };
+            let ends_stream = matches!(chunk.event(), Some(Event::Removed | Event::Shutdown));
+            *slot = Some(chunk);
+            if ends_stream {
+                break;
+            }
+            match subscription.try_next() {
+                Next::Chunk(chunk) => next = Some(chunk),
+                Next::Overrun => self.overrun = true,
+                Next::Nothing => {}
+            }
+        }
+        // Taken for the slot after the last.
+        if let Some(chunk) = next {
+            subscription.give_back(&chunk);
+        }
+        gathered
+    }
+
+    fn poll_write<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        cx: &mut Context<'_>,
+        transport: &mut Transport<S>,
+        gathered: &Gathered,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut total = 0;
+        let mut parts = slices.iter_mut();
+        let mut add = |bytes| {
+            if let Some(slice) = parts.next() {
+                *slice = IoSlice::new(bytes);
+                total += bytes.len();
+            }
+        };
+        let (before_control, after_control) = self.split_current(gathered);
+        add(before_control);
+        add(self.control.get(self.control_sent..).unwrap_or_default());
+        add(after_control);
+        let mut count = 3;
+        for chunk in gathered.iter().skip(1).map_while(Option::as_ref) {
+            add(chunk.frames());
+            count += 1;
+        }
+        if total == 0 {
+            // Chunks without bytes, such as an event that the plain protocol does not tell.
+            return Poll::Ready(Ok(0));
+        }
+        transport.poll_write(cx, slices.get(..count).unwrap_or_default())
+    }
+
+    /// The rest of the current chunk, split where control frames may go out.
+    fn split_current<'a>(&self, gathered: &'a Gathered) -> (&'a [u8], &'a [u8]) {
+        let Some(chunk) = gathered.first().and_then(Option::as_ref) else {
+            return (&[], &[]);
+        };
+        let rest = chunk.frames().get(self.offset..).unwrap_or_default();
+        let cut = match self.control.is_empty() || self.control_sent > 0 {
+            true => 0,
+            false => chunk.rest_of_frame(self.offset).len(),
+        };
+        rest.split_at_checked(cut).unwrap_or((rest, &[]))
+    }
+
+    /// Accounts for bytes that went out, in the order in which [`poll_write`](Self::poll_write) put them, and gives
+    /// back what was not begun. Returns the event that ends the stream, where it was sent.
+    fn consume(&mut self, mut sent: usize, gathered: &mut Gathered, subscription: &mut Subscription) -> Option<Event> {
+        let channel = Arc::clone(subscription.channel());
+        let metrics = channel.metrics();
+        metrics.bytes_delivered.increment(sent as u64);
+
+        let before_control = self.split_current(gathered).0.len().min(sent);
+        self.offset += before_control;
+        sent -= before_control;
+        let control = (self.control.len() - self.control_sent).min(sent);
+        self.control_sent += control;
+        sent -= control;
+        if self.control_sent == self.control.len() {
+            self.control = Vec::new();
+            self.control_sent = 0;
+        }
+
+        let mut event = None;
+        let mut read_at = None;
+        let mut waiting = gathered.iter_mut().filter_map(Option::take);
+        for chunk in waiting.by_ref() {
+            let rest = chunk.frames().len() - self.offset;
+            if sent < rest || rest > 0 && sent == 0 {
+                self.offset += sent;
+                self.current = Some(chunk);
+                break;
+            }
+            sent -= rest;
+            self.offset = 0;
+            self.next_line = Some(chunk.next_line());
+            read_at = read_at.or(chunk.read_at());
+            event = chunk.event();
+            metrics.lines_delivered.increment(chunk.lines());
+            subscription.took(&chunk);
+        }
+        for chunk in waiting.rev() {
+            subscription.give_back(&chunk);
+        }
+        if let Some(read_at) = read_at {
+            metrics.delivered(read_at);
+        }
+        event
+    }
+
+    /// How many lines of the chunk that is being written went out whole.
+    pub(super) fn lines_within_current(&self) -> u64 {
+        self.current.as_ref().map_or(0, |chunk| chunk.lines_within(self.offset))
+    }
+
+    /// How many lines up to `next_line` the viewer does not get, when a frame that is cut is still sent whole.
+    pub(super) fn lines_lost(&self, next_line: LineNumber) -> u64 {
+        let sent_to = match &self.current {
+            Some(chunk) => {
+                let whole_at = self.offset + chunk.rest_of_frame(self.offset).len();
+                Some(chunk.first_line().plus(chunk.lines_within(whole_at)))
+            }
+            None => self.next_line,
+        };
+        sent_to.map_or(0, |sent_to| next_line.since(sent_to))
+    }
+
+    /// What must still go out before anything else may: the rest of a frame that is cut, then whole control frames.
+    pub(super) fn into_rest(self) -> Vec<u8> {
+        let mut rest = match &self.current {
+            Some(chunk) => chunk.rest_of_frame(self.offset).to_vec(),
+            None => Vec::new(),
+        };
+        rest.extend_from_slice(self.control.get(self.control_sent..).unwrap_or_default());
+        rest
+    }
+}
+
+/// What one write is made of; filled from the front.
+type Gathered = [Option<Arc<Chunk>>; MAX_CHUNKS];

@@ -1,0 +1,465 @@
+//! The tailer: one per file with viewers, the only reader of the file's growth.
+//!
+//! It runs on a [`Reader`] thread, in turns. A turn compares the file with what was read of it, reads to its end or to
+//! the budget, looks at the name and publishes into the file's [`Channel`]. Events of the file system only say when a
+//! turn is worth while; what happened is told by the descriptor, the name and the bytes themselves.
+
+mod generation;
+mod history;
+mod reader;
+mod watch;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, warn};
+
+use crate::chunk::{Batch, Event};
+use crate::config::Config;
+use crate::decode::Decoder;
+use crate::hub::{Channel, Found};
+use generation::{BLOCK_BYTES, Content, FileId, Generation, Rules, Step};
+use watch::Mark;
+
+pub use reader::Reader;
+
+/// How long a tailer stays after its last viewer, so that one who comes back finds it warm.
+const LINGER: Duration = Duration::from_secs(30);
+/// A file that grew within this time is hot.
+const HOT_FOR: Duration = Duration::from_secs(1);
+/// Pause between two reads of a hot file: what comes in between goes out as one chunk.
+const HOT_POLL: Duration = Duration::from_millis(5);
+/// Every file is looked at this often whatever the events say.
+const QUIET_POLL: Duration = Duration::from_millis(250);
+/// How long a file may be too short for what was read of it before it counts as truncated: network file systems show
+/// stale sizes.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
+/// Bytes read of one file in a turn, so that it does not keep others waiting.
+const TURN_BYTES: usize = 1 << 20;
+/// How long viewers that read are waited for with each chunk of a backlog on disk.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How soon it is looked whether they have caught up.
+const PAUSE_STEP: Duration = Duration::from_millis(2);
+/// A rewritten file is sent whole up to so many lines.
+const MAX_REWRITTEN_LINES: usize = 10_000;
+/// Rotated files that are kept open at a time, for one name: a descriptor each.
+const MAX_GENERATIONS: usize = 32;
+
+/// What is left to do after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Another turn at this time, or earlier if something happens.
+    At(Instant),
+    /// Nothing: the file is gone, or nobody looks at it.
+    Over,
+}
+
+/// What reading the current file came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Its end.
+    AtEnd,
+    /// There is more, now.
+    More,
+    /// There is more, or may be, at this time.
+    Later(Instant),
+}
+
+/// A rotated file that may still be written to.
+#[derive(Debug)]
+struct Draining {
+    generation: Generation,
+    until: Instant,
+}
+
+/// Follows one name.
+#[derive(Debug)]
+struct Tail {
+    channel: Arc<Channel>,
+    path: PathBuf,
+    label: Option<Decoder>,
+    mark: Arc<Mark>,
+    /// The file that is being sent.
+    current: Generation,
+    /// Files that took the name after it, with the time when each was found.
+    queued: VecDeque<(Generation, Instant)>,
+    /// Files that had the name before it.
+    draining: Vec<Draining>,
+    grew_at: Option<Instant>,
+    /// Since when the file has been too short for what was read of it.
+    short_since: Option<Instant>,
+    /// Since when the name has led nowhere.
+    gone_since: Option<Instant>,
+    published_at: Instant,
+    /// Whether the last read was a full block, so that more is waiting on disk.
+    behind: bool,
+    /// Whether it was said that the name can't be looked at.
+    name_warned: bool,
+    /// Whether it was said that the file can't be read.
+    read_warned: bool,
+}
+
+impl Tail {
+    /// Opens the file of a channel and feeds the channel its last lines.
+    ///
+    /// # Errors
+    ///
+    /// [`Found`] as anything but fed.
+    fn open(
+        channel: &Arc<Channel>,
+        path: PathBuf,
+        label: Option<Decoder>,
+        mark: Arc<Mark>,
+        buffer: &mut [u8],
+    ) -> Result<Self, Found> {
+        let config = channel.settings().current();
+        let now = Instant::now();
+        let opened = Self::open_with_history(&path, rules(&config, label), config.stream.history_lines, buffer, now);
+        let (current, history) = opened.map_err(|error| {
+            if is_missing(&error) {
+                Found::Missing
+            } else {
+                warn!(file = %channel.name(), path = %path.display(), %error, "the file can't be read");
+                Found::Unreadable
+            }
+        })?;
+        channel.feed(history);
+        channel.set_encoding(current.encoding());
+        debug!(file = %channel.name(), path = %path.display(), "following");
+        Ok(Self {
+            channel: Arc::clone(channel),
+            path,
+            label,
+            mark,
+            current,
+            queued: VecDeque::new(),
+            draining: Vec::new(),
+            grew_at: None,
+            short_since: None,
+            gone_since: None,
+            published_at: now,
+            behind: false,
+            name_warned: false,
+            read_warned: false,
+        })
+    }
+
+    fn open_with_history(
+        path: &std::path::Path,
+        rules: Rules,
+        lines: usize,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> io::Result<(Generation, Batch)> {
+        let (file, metadata) = generation::open(path)?;
+        let mut generation = Generation::from_start(file, &metadata, rules);
+        let end = generation.seek_last_lines(lines)?;
+        let mut history = Batch::default();
+        while let Step::Took(_) = generation.read(buffer, end, now, &mut |text| history.push(text))? {}
+        Ok((generation, history))
+    }
+
+    /// One turn.
+    fn turn(&mut self, now: Instant, buffer: &mut [u8]) -> Turn {
+        if self.channel.unfeed_if_empty_for(LINGER) {
+            return Turn::Over;
+        }
+        let ticket = self.channel.asked();
+        let config = self.channel.settings().current();
+        let mut reading;
+        loop {
+            self.drain(now, buffer);
+            reading = self.follow(&config, now, buffer);
+            self.look_at_name(&config, now);
+            // The name may have changed hands after the last read: what came before that is read first.
+            if reading != Reading::AtEnd || self.queued.is_empty() {
+                break;
+            }
+            reading = self.follow(&config, now, buffer);
+            if reading != Reading::AtEnd {
+                break;
+            }
+            self.pass_on(&config);
+        }
+        self.flush_partial_lines(&config, now);
+        self.channel.trim();
+        if reading != Reading::AtEnd {
+            return Turn::At(match reading {
+                Reading::Later(at) => at,
+                Reading::AtEnd | Reading::More => now,
+            });
+        }
+        let grace = config.stream.rotate_grace.0;
+        if self.gone_since.is_some_and(|since| now.duration_since(since) >= grace) {
+            self.finish(now, buffer);
+            return Turn::Over;
+        }
+        self.channel.looked(ticket, Found::Fed);
+        Turn::At(self.next_look(&config, now))
+    }
+
+    /// When the next turn is due if nothing happens.
+    fn next_look(&self, config: &Config, now: Instant) -> Instant {
+        let hot = self.grew_at.is_some_and(|at| now.duration_since(at) < HOT_FOR);
+        self.mark.set_hot(hot);
+        let mut next = now + if hot { HOT_POLL } else { QUIET_POLL };
+        let partial_timeout = config.stream.partial_line_timeout.0;
+        let generations = self.draining.iter().map(|draining| &draining.generation);
+        for since in generations.chain([&self.current]).filter_map(Generation::partial_since) {
+            next = next.min(since + partial_timeout);
+        }
+        if let Some(since) = self.gone_since {
+            next = next.min(since + config.stream.rotate_grace.0);
+        }
+        for draining in &self.draining {
+            next = next.min(draining.until);
+        }
+        next.max(now)
+    }
+
+    /// Reads what is still written to files that lost the name, and lets go of those whose time is over.
+    fn drain(&mut self, now: Instant, buffer: &mut [u8]) {
+        let Self { channel, draining, .. } = self;
+        draining.retain_mut(|Draining { generation, until }| {
+            let mut batch = Batch::default();
+            let mut taken = 0;
+            let ended = loop {
+                match generation.read(buffer, u64::MAX, now, &mut |text| batch.push(text)) {
+                    Ok(Step::Took(len)) => {
+                        taken += len;
+                        channel.metrics().bytes_read.increment(len as u64);
+                        if batch.is_full() {
+                            publish_late(channel, &mut batch, now);
+                        }
+                        if taken >= TURN_BYTES {
+                            break false;
+                        }
+                    }
+                    Ok(Step::End) => break now >= *until,
+                    Ok(Step::Changed) | Err(_) => break true,
+                }
+            };
+            if ended {
+                generation.flush_partial(true, &mut |text| batch.push(text));
+            }
+            publish_late(channel, &mut batch, now);
+            !ended
+        });
+    }
+
+    /// Compares the current file with what was read of it and reads on.
+    fn follow(&mut self, config: &Config, now: Instant, buffer: &mut [u8]) -> Reading {
+        match self.try_follow(config, now, buffer) {
+            Ok(reading) => {
+                self.read_warned = false;
+                reading
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.read_warned, true) {
+                    self.warn("the file can't be read on; it is tried again", &error);
+                }
+                Reading::AtEnd
+            }
+        }
+    }
+
+    fn try_follow(&mut self, config: &Config, now: Instant, buffer: &mut [u8]) -> io::Result<Reading> {
+        match self.current.check()? {
+            Content::Same => self.short_since = None,
+            Content::Short => {
+                let since = *self.short_since.get_or_insert(now);
+                if now.duration_since(since) < SHORT_WAIT {
+                    return Ok(Reading::Later(since + SHORT_WAIT));
+                }
+                self.truncated(config)?;
+            }
+            Content::Other => self.truncated(config)?,
+        }
+        let mut taken = 0;
+        let reading = loop {
+            if self.behind && self.channel.wants_pause() && self.published_at.elapsed() < PAUSE {
+                break Reading::Later(now + PAUSE_STEP);
+            }
+            if taken >= TURN_BYTES {
+                break Reading::More;
+            }
+            let replays = self.current.replays();
+            let mut batch = Batch::default();
+            let (channel, published_at) = (&self.channel, &mut self.published_at);
+            let step = self.current.read(buffer, u64::MAX, now, &mut |text| {
+                batch.push(text);
+                if batch.is_full() {
+                    publish(channel, &mut batch, replays);
+                    *published_at = Instant::now();
+                }
+            })?;
+            if !batch.is_empty() {
+                publish(channel, &mut batch, replays);
+                *published_at = Instant::now();
+            }
+            match step {
+                Step::Took(len) => {
+                    taken += len.max(1);
+                    self.behind = len >= BLOCK_BYTES;
+                    self.grew_at = Some(now);
+                    if !replays {
+                        self.channel.metrics().bytes_read.increment(len as u64);
+                    }
+                }
+                Step::End => {
+                    self.behind = false;
+                    break Reading::AtEnd;
+                }
+                // The next turn finds out what happened.
+                Step::Changed => break Reading::More,
+            }
+        };
+        self.channel.set_encoding(self.current.encoding());
+        Ok(reading)
+    }
+
+    fn truncated(&mut self, config: &Config) -> io::Result<()> {
+        self.short_since = None;
+        self.channel.publish_event(Event::Truncated);
+        self.current.restart(MAX_REWRITTEN_LINES, config.stream.history_lines)
+    }
+
+    /// Looks which file the name leads to now.
+    fn look_at_name(&mut self, config: &Config, now: Instant) {
+        let newest = self
+            .queued
+            .back()
+            .map_or(&self.current, |(generation, _)| generation)
+            .id();
+        match fs::metadata(&self.path) {
+            Ok(metadata) if !metadata.is_file() => self.gone(now),
+            Ok(metadata) if FileId::of(&metadata) == newest => {
+                self.gone_since = None;
+                self.name_warned = false;
+            }
+            Ok(_) if self.queued.len() >= MAX_GENERATIONS => {}
+            Ok(_) => match generation::open(&self.path) {
+                Ok((file, metadata)) => {
+                    self.gone_since = None;
+                    let id = FileId::of(&metadata);
+                    if id != newest {
+                        let generation = Generation::from_start(file, &metadata, rules(config, self.label));
+                        self.queued.push_back((generation, now));
+                    }
+                }
+                Err(error) if is_missing(&error) => self.gone(now),
+                Err(error) => self.warn_of_name("the new file of the name can't be opened", &error),
+            },
+            Err(error) if is_missing(&error) => self.gone(now),
+            Err(error) => self.warn_of_name("the name can't be looked at", &error),
+        }
+    }
+
+    fn gone(&mut self, now: Instant) {
+        self.gone_since.get_or_insert(now);
+    }
+
+    /// Goes on with the next file that took the name; the one before is read on for a while.
+    fn pass_on(&mut self, config: &Config) {
+        let Some((next, found_at)) = self.queued.pop_front() else {
+            return;
+        };
+        let before = std::mem::replace(&mut self.current, next);
+        let rewritten = !before.is_linked().unwrap_or(true) && before.begins_like(&self.current).unwrap_or(false);
+        if rewritten {
+            self.channel.publish_event(Event::Truncated);
+            if let Err(error) = self.current.replay_last_lines(config.stream.history_lines) {
+                self.warn("the rewritten file can't be read", &error);
+            }
+        } else {
+            self.channel.publish_event(Event::Rotated);
+            if self.draining.len() >= MAX_GENERATIONS {
+                let mut oldest = self.draining.remove(0);
+                let mut batch = Batch::default();
+                oldest.generation.flush_partial(true, &mut |text| batch.push(text));
+                publish_late(&self.channel, &mut batch, found_at);
+            }
+            self.draining.push(Draining {
+                generation: before,
+                until: found_at + config.stream.rotate_wait.0,
+            });
+        }
+        self.short_since = None;
+        self.mark.renew();
+    }
+
+    /// Sends last lines without an end that have stood unchanged for long enough.
+    fn flush_partial_lines(&mut self, config: &Config, now: Instant) {
+        let timeout = config.stream.partial_line_timeout.0;
+        let due = |generation: &Generation| {
+            generation
+                .partial_since()
+                .is_some_and(|since| now.duration_since(since) >= timeout)
+        };
+        let mut batch = Batch::default();
+        for draining in &mut self.draining {
+            if due(&draining.generation) {
+                draining.generation.flush_partial(false, &mut |text| batch.push(text));
+            }
+        }
+        publish_late(&self.channel, &mut batch, now);
+        if due(&self.current) {
+            self.current.flush_partial(false, &mut |text| batch.push(text));
+            publish(&self.channel, &mut batch, false);
+        }
+    }
+
+    /// The file is gone for good: sends what was not read yet, then says so.
+    fn finish(&mut self, now: Instant, buffer: &mut [u8]) {
+        for draining in &mut self.draining {
+            draining.until = now;
+        }
+        self.drain(now, buffer);
+        let mut batch = Batch::default();
+        self.current.flush_partial(true, &mut |text| batch.push(text));
+        publish(&self.channel, &mut batch, false);
+        self.channel.publish_event(Event::Removed);
+    }
+
+    fn warn_of_name(&mut self, what: &str, error: &io::Error) {
+        if !std::mem::replace(&mut self.name_warned, true) {
+            self.warn(what, error);
+        }
+    }
+
+    fn warn(&self, what: &str, error: &io::Error) {
+        let path = self.path.display();
+        warn!(file = %self.channel.name(), %path, %error, "{what}");
+    }
+}
+
+/// Sends lines of the current file.
+fn publish(channel: &Channel, batch: &mut Batch, replays: bool) {
+    let batch = std::mem::take(batch);
+    if !replays {
+        channel.metrics().lines_read.increment(batch.lines());
+    }
+    channel.publish(batch, Instant::now(), true);
+}
+
+/// Sends lines of a file that lost the name, which are no part of the new one's history.
+fn publish_late(channel: &Channel, batch: &mut Batch, read_at: Instant) {
+    let batch = std::mem::take(batch);
+    channel.metrics().lines_read.increment(batch.lines());
+    channel.publish(batch, read_at, false);
+}
+
+fn rules(config: &Config, label: Option<Decoder>) -> Rules {
+    Rules {
+        decoder: label,
+        max_line: usize::try_from(config.stream.max_line.0).unwrap_or(usize::MAX),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,375 @@
+//! What happens to files: truncation, rotation, removal.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use tailcast::config::{Notices, Span};
+
+use crate::support::{TestServer, Viewer, numbered};
+
+const TRUNCATED: &str = "日志文件被截断，重新加载...";
+
+async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+#[tokio::test]
+async fn a_file_emptied_and_written_anew_is_sent_whole() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=100));
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(50).await;
+    fs::write(log.path(), numbered(1001..=1200).join("\n") + "\n").unwrap();
+    let lines = viewer.lines_to("line 1200").await;
+    assert_eq!(lines[0], TRUNCATED);
+    assert_eq!(lines[1..], numbered(1001..=1200));
+    log.lines(["live"]);
+    assert_eq!(viewer.line().await, "live");
+    let mut late = Viewer::connect(&server, "a.log").await;
+    assert_eq!(late.lines(50).await[49], "live");
+    assert_eq!(
+        server
+            .metric("tailcast_file_events_total{file=\"a.log\",event=\"truncated\"}")
+            .await,
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_file_found_empty_gets_the_notice_alone_and_all_that_follows_is_live() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=3));
+    log.write("partial that is dropped");
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(3).await;
+    log.truncate(0);
+    assert_eq!(viewer.line().await, TRUNCATED);
+    let mut late = Viewer::connect(&server, "a.log").await;
+    late.silence(100).await;
+    log.lines(numbered(1..=3));
+    assert_eq!(viewer.lines(3).await, numbered(1..=3));
+    assert_eq!(late.lines(3).await, numbered(1..=3));
+    viewer.silence(1200).await;
+}
+
+#[tokio::test]
+async fn a_file_cut_in_the_middle_sends_its_last_fifty_lines() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines((1..=200).map(|n| format!("line {n:05}")));
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(50).await;
+    log.truncate(11 * 120);
+    let lines = viewer.lines_to("line 00120").await;
+    assert_eq!(lines[0], TRUNCATED);
+    assert_eq!(
+        lines[1..],
+        (71..=120).map(|n| format!("line {n:05}")).collect::<Vec<_>>()
+    );
+    log.lines(["live"]);
+    assert_eq!(viewer.line().await, "live");
+}
+
+#[tokio::test]
+async fn a_file_truncated_and_grown_beyond_the_old_end_is_noticed() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines((1..=100).map(|n| format!("old {n:04} ends alike")));
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(50).await;
+    let new: Vec<String> = (1..=300).map(|n| format!("new {n:04} ends alike")).collect();
+    fs::write(log.path(), new.join("\n") + "\n").unwrap();
+    let lines = viewer.lines_to("new 0300 ends alike").await;
+    assert_eq!(lines[0], TRUNCATED);
+    assert_eq!(lines[1..], new);
+}
+
+#[tokio::test]
+async fn a_file_overwritten_with_the_same_size_is_noticed() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines((1..=20).map(|n| format!("old {n:04}")));
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(20).await;
+    let new: Vec<String> = (1..=20).map(|n| format!("new {n:04}")).collect();
+    let mut file = OpenOptions::new().write(true).open(log.path()).unwrap();
+    file.write_all((new.join("\n") + "\n").as_bytes()).unwrap();
+    assert_eq!(viewer.line().await, TRUNCATED);
+    assert_eq!(viewer.lines(20).await, new);
+    log.lines(["live"]);
+    assert_eq!(viewer.line().await, "live");
+}
+
+#[tokio::test]
+async fn more_than_ten_thousand_new_lines_send_the_last_fifty() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(["old"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.line().await;
+    fs::write(log.path(), numbered(1..=10_001).join("\n") + "\n").unwrap();
+    assert_eq!(viewer.line().await, TRUNCATED);
+    assert_eq!(viewer.lines(50).await, numbered(9_952..=10_001));
+    fs::write(log.path(), (1..=10_000).map(|n| format!("{n}\n")).collect::<String>()).unwrap();
+    let lines = viewer.lines_to("10000").await;
+    assert_eq!(lines.len(), 10_001, "exactly ten thousand are sent whole");
+    log.lines(["live"]);
+    assert_eq!(viewer.line().await, "live");
+}
+
+#[tokio::test]
+async fn touching_a_file_changes_nothing() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(["one"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.line().await;
+    for n in 0..100 {
+        let time = std::time::SystemTime::now() + Duration::from_secs(n);
+        fs::File::open(log.path()).unwrap().set_modified(time).unwrap();
+        pause(2).await;
+    }
+    viewer.silence(300).await;
+    log.lines(["two"]);
+    assert_eq!(viewer.line().await, "two");
+}
+
+#[tokio::test]
+async fn a_writer_without_append_leaves_a_hole_that_is_skipped() {
+    let server = TestServer::start().await;
+    let path = server.path("a.log");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all((numbered(1..=500).join("\n") + "\n").as_bytes())
+        .unwrap();
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(50).await;
+    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    file.write_all(b"after the hole\n").unwrap();
+    assert_eq!(viewer.line().await, TRUNCATED);
+    assert_eq!(viewer.line().await, "after the hole");
+    file.write_all(b"and on\n").unwrap();
+    assert_eq!(viewer.line().await, "and on");
+}
+
+#[tokio::test]
+async fn rotation_by_rename_loses_and_repeats_nothing() {
+    let server = TestServer::start().await;
+    let mut expected = Vec::new();
+    let mut log = server.log("a.log");
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    for round in 1..=10_u64 {
+        let lines = numbered(round * 1000..=round * 1000 + 99);
+        log.lines(&lines);
+        expected.extend(lines);
+        log.rename(&format!(".{round}"));
+        // The writer has not noticed yet.
+        log.lines([format!("late {round}")]);
+        expected.push(format!("late {round}"));
+        log = server.log("a.log");
+        log.lines([format!("new {round}")]);
+        expected.push(format!("new {round}"));
+        pause(20).await;
+    }
+    assert_eq!(viewer.lines(expected.len()).await, expected);
+    viewer.silence(200).await;
+    let mut late = Viewer::connect(&server, "a.log").await;
+    assert_eq!(late.line().await, "new 10", "history is of the new file only");
+    late.silence(50).await;
+}
+
+#[tokio::test]
+async fn what_is_written_to_the_rotated_file_within_the_wait_is_sent_to_those_connected() {
+    let server = TestServer::with(|config| config.stream.rotate_wait = Span::millis(1500)).await;
+    let mut old = server.log("a.log");
+    old.lines(["one"]);
+    old.write("par");
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(viewer.line().await, "one");
+    old.rename(".1");
+    let mut new = server.log("a.log");
+    new.lines(["two"]);
+    assert_eq!(viewer.line().await, "two");
+    old.write("tial\n");
+    assert_eq!(
+        viewer.line().await,
+        "partial",
+        "a line begun before is ended in the old file"
+    );
+    pause(500).await;
+    old.lines(["late"]);
+    assert_eq!(viewer.line().await, "late");
+    new.lines(["three"]);
+    assert_eq!(viewer.line().await, "three");
+    let mut late = Viewer::connect(&server, "a.log").await;
+    assert_eq!(
+        late.lines(2).await,
+        ["two", "three"],
+        "late lines are no history of others"
+    );
+    old.write("let go");
+    pause(1500).await;
+    old.lines(["too late"]);
+    assert_eq!(
+        viewer.line().await,
+        "let go",
+        "a partial line is sent when the file is let go"
+    );
+    viewer.silence(300).await;
+}
+
+#[tokio::test]
+async fn two_rotations_at_once_send_all_generations_that_could_be_seen() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(["first"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(viewer.line().await, "first");
+    log.lines(["rest of first"]);
+    log.rename(".1");
+    log = server.log("a.log");
+    log.lines(["second"]);
+    pause(30).await;
+    log.rename(".2");
+    log = server.log("a.log");
+    log.lines(["third"]);
+    assert_eq!(viewer.lines(3).await, ["rest of first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn an_editors_save_by_rename_counts_as_rewritten() {
+    let server = TestServer::start().await;
+    let log = server.log("a.log");
+    fs::write(log.path(), numbered(1..=100).join("\n") + "\n").unwrap();
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines(50).await;
+    let mut lines = numbered(1..=100);
+    lines[95] = "edited".to_owned();
+    fs::write(server.path("a.tmp"), lines.join("\n") + "\n").unwrap();
+    fs::rename(server.path("a.tmp"), log.path()).unwrap();
+    assert_eq!(viewer.line().await, TRUNCATED);
+    assert_eq!(viewer.lines(50).await, lines[50..]);
+    server.log("a.log").lines(["live"]);
+    assert_eq!(viewer.line().await, "live");
+}
+
+#[tokio::test]
+async fn a_removed_file_ends_the_stream_after_the_rest_and_the_grace() {
+    let server = TestServer::with(|config| config.stream.rotate_grace = Span::millis(600)).await;
+    let mut log = server.log("a.log");
+    log.lines(["one"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(viewer.line().await, "one");
+    log.lines(["unread"]);
+    log.write("no line end");
+    log.remove();
+    let removed = Instant::now();
+    assert_eq!(viewer.line().await, "unread");
+    let mut joined = Viewer::connect(&server, "a.log").await;
+    assert_eq!(
+        joined.lines(2).await,
+        ["one", "unread"],
+        "within the grace it is as if the file were there"
+    );
+    log.lines([" until now", "late"]);
+    for viewer in [&mut viewer, &mut joined] {
+        assert_eq!(viewer.lines(2).await, ["no line end until now", "late"]);
+    }
+    log.write("the last");
+    for viewer in [&mut viewer, &mut joined] {
+        assert_eq!(viewer.lines(2).await, ["the last", "日志文件 a.log 不再存在"]);
+        assert_eq!(viewer.closed().await, (4410, "file removed".to_owned()));
+    }
+    assert!(removed.elapsed() >= Duration::from_millis(600));
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(
+        viewer.line().await,
+        "日志文件 a.log 不存在",
+        "afterwards it is just missing"
+    );
+    server.log("a.log").lines(["anew"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(viewer.line().await, "anew");
+}
+
+#[tokio::test]
+async fn a_file_moved_away_for_good_ends_the_stream_too() {
+    let server = TestServer::with(|config| {
+        config.stream.rotate_grace = Span::millis(300);
+        config.notices = Notices::En;
+    })
+    .await;
+    let mut log = server.log("a.log");
+    log.lines(["one"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.line().await;
+    log.rename(".gone");
+    assert_eq!(viewer.line().await, "log file a.log no longer exists");
+    assert_eq!(viewer.closed().await, (4410, "file removed".to_owned()));
+    assert_eq!(
+        server
+            .metric("tailcast_connections_closed_total{file=\"a.log\",reason=\"removed\"}")
+            .await,
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_file_made_anew_within_the_grace_is_a_rotation() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(["old"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.line().await;
+    log.remove();
+    pause(400).await;
+    viewer.silence(50).await;
+    server.log("a.log").lines(["new 1", "new 2"]);
+    assert_eq!(viewer.lines(2).await, ["new 1", "new 2"]);
+    assert_eq!(
+        server
+            .metric("tailcast_file_events_total{file=\"a.log\",event=\"rotated\"}")
+            .await,
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_symlink_is_followed_and_may_be_switched() {
+    let server = TestServer::start().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let first = elsewhere.path().join("first");
+    let second = elsewhere.path().join("second");
+    fs::write(&first, "first\n").unwrap();
+    fs::write(&second, "second\n").unwrap();
+    std::os::unix::fs::symlink(&first, server.path("a.log")).unwrap();
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(viewer.line().await, "first");
+    OpenOptions::new()
+        .append(true)
+        .open(&first)
+        .unwrap()
+        .write_all(b"more\n")
+        .unwrap();
+    assert_eq!(viewer.line().await, "more");
+    std::os::unix::fs::symlink(&second, server.path("tmp")).unwrap();
+    fs::rename(server.path("tmp"), server.path("a.log")).unwrap();
+    assert_eq!(viewer.line().await, "second");
+}
+
+#[tokio::test]
+async fn a_held_descriptor_written_without_a_pause_is_read_without_one() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    let writer = std::thread::spawn(move || {
+        for n in 1..=5000 {
+            log.lines([format!("line {n}")]);
+            std::thread::sleep(Duration::from_micros(150));
+        }
+    });
+    assert_eq!(viewer.lines(5000).await, numbered(1..=5000));
+    writer.join().unwrap();
+}

@@ -1,0 +1,15 @@
+//! The program seen from outside: real files, real sockets, real clients.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+mod access;
+mod encoding;
+mod files;
+mod http;
+mod program;
+mod properties;
+mod protocol;
+mod slow;
+mod stream;

@@ -1,0 +1,194 @@
+//! Viewers that read too slowly, and their neighbours.
+
+use std::time::{Duration, Instant};
+
+use tailcast::config::{Size, Span};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{Frame, RawViewer, TestServer, Viewer, numbered, until};
+
+const CLOSED_SLOW: &str = "tailcast_connections_closed_total{file=\"a.log\",reason=\"slow\"}";
+const DROPPED: &str = "tailcast_lines_dropped_total{file=\"a.log\"}";
+
+/// Lines of a kilobyte that begin with their number.
+fn wide(lines: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    lines.map(|n| format!("{n:08} {}", "x".repeat(1000))).collect()
+}
+
+/// Reads what a dropped viewer has, and checks it: whole lines in order, then the notice with the exact number, then
+/// the close.
+async fn check_parting(viewer: &mut RawViewer, published: u64) -> u64 {
+    let mut frames = viewer.rest().await;
+    assert_eq!(frames.pop(), Some(Frame::close(1013, "too slow")));
+    let notice = String::from_utf8(frames.pop().unwrap().payload).unwrap();
+    let sent = frames.len() as u64;
+    for (n, frame) in (1..).zip(&frames) {
+        assert!(
+            frame.payload.starts_with(format!("{n:08} ").as_bytes()),
+            "line {n} of {sent}"
+        );
+        assert_eq!(frame.payload.len(), 1009);
+    }
+    let lost = notice.strip_prefix("错误: 客户端接收过慢，丢失 ").unwrap();
+    let lost: u64 = lost.strip_suffix(" 行，连接即将关闭").unwrap().parse().unwrap();
+    assert!(lost > 0 && sent + lost <= published, "{sent} sent, {lost} lost");
+    lost
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_that_never_reads_is_dropped_by_the_stall_timeout_and_fifty_others_miss_nothing() {
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::millis(800)).await;
+    let mut log = server.log("a.log");
+    let mut stalled = RawViewer::connect(&server, "a.log").await;
+    let mut readers = Vec::new();
+    for _ in 0..50 {
+        readers.push(Viewer::connect(&server, "a.log").await);
+    }
+    let readers: Vec<_> = readers
+        .into_iter()
+        .map(|mut viewer| {
+            tokio::spawn(async move {
+                let mut seen = 0_u64;
+                while seen < 12_000 {
+                    let line = viewer.line().await;
+                    seen += 1;
+                    assert!(line.starts_with(&format!("{seen:08} ")), "line {seen}");
+                }
+                viewer.silence(50).await;
+            })
+        })
+        .collect();
+    let writer = tokio::task::spawn_blocking(move || {
+        for start in (1..=12_000).step_by(100) {
+            log.write(wide(start..=start + 99).join("\n") + "\n");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    writer.await.unwrap();
+    until("the stalled one is dropped", async || {
+        server.metric(CLOSED_SLOW).await == 1.0
+    })
+    .await;
+    let lost = check_parting(&mut stalled, 12_000).await;
+    assert_eq!(server.metric(DROPPED).await, lost as f64);
+}
+
+#[tokio::test]
+async fn a_viewer_is_dropped_when_the_backlog_overruns_it() {
+    let server = TestServer::with(|config| {
+        config.limits.backlog = Size::mib(1);
+        config.limits.stall_timeout = Span::secs(60);
+    })
+    .await;
+    let mut log = server.log("a.log");
+    let mut stalled = RawViewer::connect(&server, "a.log").await;
+    let mut reader = Viewer::connect(&server, "a.log").await;
+    for start in (1..=12_000).step_by(100) {
+        let lines = wide(start..=start + 99);
+        log.write(lines.join("\n") + "\n");
+        assert_eq!(reader.lines(100).await, lines);
+    }
+    until("the stalled one is dropped", async || {
+        server.metric(CLOSED_SLOW).await == 1.0
+    })
+    .await;
+    check_parting(&mut stalled, 12_000).await;
+}
+
+#[tokio::test]
+async fn a_viewer_is_dropped_when_too_many_chunks_wait_for_it() {
+    let server = TestServer::with(|config| {
+        config.limits.backlog_chunks = 5;
+        config.limits.stall_timeout = Span::secs(60);
+    })
+    .await;
+    let mut log = server.log("a.log");
+    let mut stalled = RawViewer::connect(&server, "a.log").await;
+    let mut reader = Viewer::connect(&server, "a.log").await;
+    for start in (1..=12_000).step_by(50) {
+        let lines = wide(start..=start + 49);
+        log.write(lines.join("\n") + "\n");
+        assert_eq!(reader.lines(50).await, lines);
+    }
+    until("the stalled one is dropped", async || {
+        server.metric(CLOSED_SLOW).await == 1.0
+    })
+    .await;
+    check_parting(&mut stalled, 12_000).await;
+}
+
+#[tokio::test]
+async fn the_notice_waits_for_a_viewer_that_begins_to_read_and_not_for_ever() {
+    let server = TestServer::with(|config| {
+        config.limits.stall_timeout = Span::millis(200);
+        config.limits.parting_timeout = Span::millis(1500);
+    })
+    .await;
+    let mut log = server.log("a.log");
+    let mut wakes = RawViewer::connect(&server, "a.log").await;
+    let mut sleeps = RawViewer::connect(&server, "a.log").await;
+    log.write(wide(1..=12_000).join("\n") + "\n");
+    until("both are dropped", async || server.metric(CLOSED_SLOW).await == 2.0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    check_parting(&mut wakes, 12_000).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let begun = Instant::now();
+    // What is still in the kernel comes, but nobody waits with the rest any more: the connection ends.
+    let mut bytes = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), sleeps.stream.read_to_end(&mut bytes))
+        .await
+        .expect("the connection ends");
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_viewer_that_reads_slowly_but_keeps_up_with_the_backlog_misses_nothing() {
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(3)).await;
+    let mut log = server.log("a.log");
+    let mut viewer = RawViewer::connect(&server, "a.log").await;
+    log.write(wide(1..=10_000).join("\n") + "\n");
+    let mut seen = 0;
+    while seen < 10_000 {
+        for _ in 0..500 {
+            let frame = viewer.frame().await.unwrap();
+            seen += 1;
+            assert!(
+                frame.payload.starts_with(format!("{seen:08} ").as_bytes()),
+                "line {seen}"
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.metric(CLOSED_SLOW).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_burst_far_beyond_the_backlog_is_paced_on_the_viewers_that_read() {
+    let server = TestServer::with(|config| {
+        config.limits.backlog = Size::mib(2);
+        config.limits.stall_timeout = Span::secs(1);
+    })
+    .await;
+    let mut log = server.log("a.log");
+    let mut stalled = RawViewer::connect(&server, "a.log").await;
+    let mut reader = Viewer::connect(&server, "a.log").await;
+    log.write(wide(1..=30_000).join("\n") + "\n");
+    for n in 1..=30_000_u64 {
+        let line = reader.line().await;
+        assert!(
+            line.starts_with(&format!("{n:08} ")),
+            "line {n}: {}",
+            &line[..40.min(line.len())]
+        );
+    }
+    log.lines(numbered(1..=2));
+    assert_eq!(reader.lines(2).await, numbered(1..=2));
+    until("the stalled one is dropped", async || {
+        server.metric(CLOSED_SLOW).await == 1.0
+    })
+    .await;
+    check_parting(&mut stalled, 30_002).await;
+}
