@@ -182,8 +182,9 @@ impl Config {
         config.check_files()?;
         if !config.listen.ip().to_canonical().is_loopback() && !config.allow_anonymous {
             return Err(ConfigError::new(format!(
-                "listening on {} would let anyone on the network read the logs: configure authentication (`auth`), or \
-                 set `allow_anonymous = true` in the configuration file if that is what you want",
+                "listening on {} would let anyone on the network read the logs, as no authentication (`auth`) is \
+                 configured, which this version has none of: listen on loopback behind a proxy that asks for a login, \
+                 or set `allow_anonymous = true` in the configuration file if anyone may read them",
                 config.listen
             )));
         }
@@ -474,7 +475,7 @@ mod tests {
             ("[[file]]\nname = \"a/b\"", "a/b"),
             ("[[file]]\nname = \"a\"\n[[file]]\nname = \"a\"", "twice"),
             ("[[file]]\nname = \"a\"\nencoding = \"klingon\"", "klingon"),
-            ("notices = \"fr\"", "line 1"),
+            ("notices = \"fr\"", "(in `notices = \"fr\"`)"),
             ("listen = \"nowhere\"", "listen"),
         ] {
             let error = load_toml(text).unwrap_err();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -61,11 +61,18 @@ pub fn router(app: Arc<App>) -> Router {
         let below = format!("{last}/");
         router = router.route(
             &base,
-            get(async move || (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, below)])),
+            get(async move |uri: Uri| {
+                let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+                (
+                    StatusCode::PERMANENT_REDIRECT,
+                    [(header::LOCATION, format!("{below}{query}"))],
+                )
+            }),
         );
     }
     let set = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     router
+        .method_not_allowed_fallback(async || sentence(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here."))
         .fallback(async || sentence(StatusCode::NOT_FOUND, "There is nothing at this address."))
         .layer(from_fn_with_state(Arc::clone(&app), check_access))
         .layer(set(header::CONTENT_SECURITY_POLICY, NO_PAGE_POLICY))

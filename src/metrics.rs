@@ -11,12 +11,16 @@ use metrics::{
     with_local_recorder,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Upper ends of the buckets of `tailcast_delivery_seconds`, in seconds: from one write on an idle machine to a viewer
 /// that the backlog (64 MiB) keeps for seconds.
 const DELIVERY_BUCKETS: [f64; 14] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
+
+/// The beginning of the sample of the processor time.
+const CPU_SECONDS: &str = "\nprocess_cpu_seconds_total ";
 
 /// Why a connection did not get as far as the stream.
 #[derive(Debug, Clone, Copy)]
@@ -174,7 +178,16 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
         with_local_recorder(&self.recorder, || self.process.collect());
-        self.recorder.handle().render()
+        let mut text = self.recorder.handle().render();
+        // Counters of the facade are whole numbers, which makes of processor seconds a staircase.
+        let used = clock_gettime(ClockId::ProcessCPUTime);
+        if let Some(value) = text.find(CPU_SECONDS).map(|at| at + CPU_SECONDS.len())
+            && let Some(len) = text.get(value..).and_then(|rest| rest.find('\n'))
+        {
+            let hundredths = used.tv_nsec / 10_000_000;
+            text.replace_range(value..value + len, &format!("{}.{hundredths:02}", used.tv_sec));
+        }
+        text
     }
 
     /// Folds observations into their buckets; without it an unscraped histogram grows with each of them.
@@ -310,9 +323,13 @@ mod tests {
             "tailcast_tailers 0",
             "tailcast_file_events_total{file=\"a.log\",event=\"rotated\"} 0",
             "# TYPE process_resident_memory_bytes gauge",
+            "# TYPE process_cpu_seconds_total counter",
         ] {
             assert!(text.contains(series), "{series} is not in\n{text}");
         }
+        let seconds = text.split(CPU_SECONDS).nth(1).and_then(|rest| rest.lines().next());
+        let (whole, fraction) = seconds.and_then(|seconds| seconds.split_once('.')).unwrap();
+        assert!(whole.parse::<u64>().is_ok() && fraction.len() == 2, "{seconds:?}");
         file.opened();
         file.closed(Ending::Slow, 7);
         file.delivered(Instant::now());

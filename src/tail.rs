@@ -29,9 +29,9 @@ pub use reader::Reader;
 
 /// How long a tailer stays after its last viewer, so that one who comes back finds it warm.
 const LINGER: Duration = Duration::from_secs(30);
-/// A file that grew within this time is hot.
+/// A file that grew within this time without an event that told so, as behind another mount, is polled: it is hot.
 const HOT_FOR: Duration = Duration::from_secs(1);
-/// Pause between two reads of a hot file: what comes in between goes out as one chunk.
+/// Pause between two reads of a file that grows: what comes in between goes out as one chunk.
 const HOT_POLL: Duration = Duration::from_millis(5);
 /// Every file is looked at this often whatever the events say.
 const QUIET_POLL: Duration = Duration::from_millis(250);
@@ -90,6 +90,8 @@ struct Tail {
     /// Files that had the name before it.
     draining: Vec<Draining>,
     grew_at: Option<Instant>,
+    /// Whether an event told that it grew, the last time it did: then the next one will, too.
+    announced: bool,
     /// Since when the file has been too short for what was read of it.
     short_since: Option<Instant>,
     /// Since when the name has led nowhere.
@@ -139,6 +141,7 @@ impl Tail {
             queued: VecDeque::new(),
             draining: Vec::new(),
             grew_at: None,
+            announced: false,
             short_since: None,
             gone_since: None,
             published_at: now,
@@ -168,6 +171,11 @@ impl Tail {
         if self.channel.unfeed_if_empty_for(LINGER) {
             return Turn::Over;
         }
+        let announced = self.mark.take_dirty();
+        if self.mark.take_lost() {
+            self.channel.metrics().rescan.increment(1);
+        }
+        let grew_at = self.grew_at;
         let ticket = self.channel.asked();
         let config = self.channel.settings().current();
         let mut reading;
@@ -187,6 +195,9 @@ impl Tail {
         }
         self.flush_partial_lines(&config, now);
         self.channel.trim();
+        if self.grew_at != grew_at {
+            self.announced = announced;
+        }
         if reading != Reading::AtEnd {
             return Turn::At(match reading {
                 Reading::Later(at) => at,
@@ -204,8 +215,7 @@ impl Tail {
 
     /// When the next turn is due if nothing happens.
     fn next_look(&self, config: &Config, now: Instant) -> Instant {
-        let hot = self.grew_at.is_some_and(|at| now.duration_since(at) < HOT_FOR);
-        self.mark.set_hot(hot);
+        let hot = !self.announced && self.grew_at.is_some_and(|at| now.duration_since(at) < HOT_FOR);
         let mut next = now + if hot { HOT_POLL } else { QUIET_POLL };
         let partial_timeout = config.stream.partial_line_timeout.0;
         let generations = self.draining.iter().map(|draining| &draining.generation);

@@ -12,6 +12,9 @@ use super::{ConfigError, Size, Span};
 /// A configuration file beyond this is a mistake, such as the path of a log; nothing of it is parsed.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// The most that an error shows of a line.
+const MAX_SHOWN_CHARS: usize = 80;
+
 /// Language of the notices in the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -180,8 +183,11 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
-        let unreadable =
-            |error: std::io::Error| ConfigError::new(format!("the configuration file {shown} can't be read: {error}"));
+        let unreadable = |error: std::io::Error| {
+            ConfigError::new(format!(
+                "the configuration file {shown} can't be read: {error}; name another one with --config, or leave it out"
+            ))
+        };
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
             return Err(ConfigError::new(format!(
@@ -191,8 +197,21 @@ impl ConfigFile {
         let text = fs::read_to_string(path).map_err(unreadable)?;
         toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
-            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            ConfigError::new(format!("{shown}, line {line}: {}", error.message().replace('\n', ", ")))
+            let line = before.map_or(0, |before| before.matches('\n').count());
+            // The library names unknown keys, but not the key of a bad value: the line shows it.
+            let source: String = text
+                .lines()
+                .nth(line)
+                .unwrap_or_default()
+                .chars()
+                .take(MAX_SHOWN_CHARS)
+                .collect();
+            let message = error.message().replace('\n', ", ");
+            ConfigError::new(format!(
+                "{shown}, line {}: {message} (in `{}`)",
+                line + 1,
+                source.trim()
+            ))
         })
     }
 }

@@ -53,7 +53,8 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response<Body> {
             let channel = app.registry.channel(&file.name);
             let label = file.encoding.as_deref();
             let configured = label.and_then(|label| Encoding::for_label(label.as_bytes()));
-            let regular = metadata.as_ref().and_then(|metadata| metadata.as_ref().ok());
+            let found = metadata.as_ref().and_then(|metadata| metadata.as_ref().ok());
+            let regular = found.filter(|metadata| metadata.is_file());
             FileInfo {
                 name: file.name.clone(),
                 default: file.name == config.default_file(),
@@ -104,6 +105,7 @@ pub(super) async fn download(
     let mut response = response.map(Body::new);
     if !response.status().is_success() && response.status() != StatusCode::NOT_MODIFIED {
         return match response.status() {
+            // Its `Content-Range` tells the size.
             StatusCode::RANGE_NOT_SATISFIABLE => response,
             StatusCode::NOT_FOUND => not_found(),
             status => error(status, "the log file can't be read"),

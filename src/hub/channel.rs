@@ -30,6 +30,9 @@ const ATTEMPTS: usize = 50;
 /// viewers: the rest is for those of them that are slower than others.
 const LEAD_DIVISOR: usize = 4;
 
+/// So many chunks are kept whatever their bytes: one that is being sent, one that waits, and two that a source adds
+/// before it sees that it should pause. The smallest backlog that can be set is one chunk, and a long line is more.
+const MIN_BACKLOG_CHUNKS: usize = 4;
 /// Growth of the backlog after which it is looked what all viewers have taken: rare enough that looking at each of ten
 /// thousand viewers costs nothing next to sending them so much.
 const TRIM_BYTES: u64 = 1 << 20;
@@ -349,7 +352,8 @@ impl Channel {
     pub fn wants_pause(&self) -> bool {
         let limits = &self.settings.current().limits;
         let backlog_chunks = usize::try_from(limits.backlog.0).unwrap_or(usize::MAX) / CHUNK_BYTES;
-        let lead = (limits.backlog_chunks.min(backlog_chunks) / LEAD_DIVISOR).max(1) as u64;
+        let lead = limits.backlog_chunks.min(backlog_chunks) / LEAD_DIVISOR;
+        let lead = lead.max(1) as u64;
         let state = self.lock();
         state
             .viewers
@@ -392,7 +396,9 @@ impl State {
     /// Drops what is beyond the limits, whoever waits for it; and, once there is enough of it to be worth a look at
     /// every viewer, what all of them have taken.
     fn trim(&mut self, limits: &Limits) {
-        while self.backlog.len() > limits.backlog_chunks || self.backlog_bytes > limits.backlog.0 {
+        while self.backlog.len() > limits.backlog_chunks
+            || self.backlog_bytes > limits.backlog.0 && self.backlog.len() > MIN_BACKLOG_CHUNKS
+        {
             self.drop_oldest();
         }
         if self.backlog_bytes >= self.trim_at_bytes || self.backlog.len() >= self.trim_at_chunks {

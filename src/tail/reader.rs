@@ -239,7 +239,6 @@ impl Files {
         let Some(scheduled) = self.tails.get_mut(index) else {
             return false;
         };
-        scheduled.tail.mark.take_dirty();
         let now = Instant::now();
         scheduled.last = now;
         match scheduled.tail.turn(now, &mut self.buffer) {

@@ -27,8 +27,8 @@ const SETTLE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Mark {
     dirty: AtomicBool,
-    /// While the file is polled every few milliseconds anyway, events need not wake the reader.
-    hot: AtomicBool,
+    /// Whether events were lost.
+    lost: AtomicBool,
     hints: Weak<Hints>,
 }
 
@@ -42,8 +42,9 @@ impl Mark {
         self.dirty.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_hot(&self, hot: bool) {
-        self.hot.store(hot, Ordering::Release);
+    /// Whether events were lost since the last time this was asked.
+    pub(super) fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// Asks for the directories to be watched anew.
@@ -69,13 +70,14 @@ impl std::fmt::Debug for Hints {
 }
 
 impl Hints {
-    fn set_dirty(&self, name: Option<&OsStr>) {
+    /// Marks the files of a name, or all of them, and wakes the reader if it does not know yet.
+    fn set_dirty(&self, name: Option<&OsStr>, lost: bool) {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wake = false;
         let mut set = |marks: &Vec<Weak<Mark>>| {
             for mark in marks.iter().filter_map(Weak::upgrade) {
-                mark.dirty.store(true, Ordering::Release);
-                wake |= !mark.hot.load(Ordering::Acquire);
+                mark.lost.fetch_or(lost, Ordering::AcqRel);
+                wake |= !mark.dirty.swap(true, Ordering::AcqRel);
             }
         };
         match name {
@@ -96,7 +98,7 @@ impl Hints {
     fn hear(&self, event: &Event) -> bool {
         if event.need_rescan() {
             // The queue overflowed: anything may have happened.
-            self.set_dirty(None);
+            self.set_dirty(None, true);
             self.renew.store(true, Ordering::Release);
             return false;
         }
@@ -106,7 +108,7 @@ impl Hints {
             _ => {}
         }
         for path in &event.paths {
-            self.set_dirty(path.file_name());
+            self.set_dirty(path.file_name(), false);
         }
         matches!(
             event.kind,
@@ -118,13 +120,13 @@ impl Hints {
         match result {
             Ok(events) => {
                 for path in events.iter().flat_map(|event| &event.paths) {
-                    self.set_dirty(path.file_name());
+                    self.set_dirty(path.file_name(), false);
                 }
                 self.renew.store(true, Ordering::Release);
             }
             Err(errors) => {
                 debug!(?errors, "the file system watcher reported errors");
-                self.set_dirty(None);
+                self.set_dirty(None, true);
             }
         }
     }
@@ -203,7 +205,7 @@ impl DirectoryWatch {
     pub(super) fn add(&mut self, path: &Path) -> Arc<Mark> {
         let mark = Arc::new(Mark {
             dirty: AtomicBool::new(false),
-            hot: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             hints: Arc::downgrade(&self.hints),
         });
         if let Some(name) = path.file_name() {
@@ -251,7 +253,7 @@ impl DirectoryWatch {
                 self.watch(&directory);
             }
             // What happened in between is found by looking.
-            self.hints.set_dirty(None);
+            self.hints.set_dirty(None, false);
         }
     }
 

@@ -3,6 +3,7 @@
  * of its own; here are only the wires, and the few words and numbers around the log.
  */
 
+import { addressOf } from './address.js';
 import { FileList, FilePicker } from './files.js';
 import { Matches, patternOf } from './filter.js';
 import { KEYS, listenForKeys } from './keys.js';
@@ -138,7 +139,7 @@ function openFile(name) {
   get('download').href = `api/v1/logs/${encodeURIComponent(name)}/download`;
   log.setAttribute('aria-label', t('logOf', { file: name }));
 
-  const address = new URL(`api/v1/ws/logs?file=${encodeURIComponent(name)}`, document.baseURI);
+  const address = addressOf(`api/v1/ws/logs?file=${encodeURIComponent(name)}`);
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
   socket = new LogSocket(address.href, { onLine, onState, onEnd, onBack });
   socket.open();

@@ -5,6 +5,7 @@
  * screen readers know it.
  */
 
+import { addressOf } from './address.js';
 import { size, t } from './texts.js';
 
 /**
@@ -32,7 +33,7 @@ export class FileList {
   /** @returns {Promise<boolean>} whether there is a list */
   async refresh() {
     try {
-      const answer = await fetch('api/v1/files', { headers: { accept: 'application/json' } });
+      const answer = await fetch(addressOf('api/v1/files'), { headers: { accept: 'application/json' } });
       if (answer.ok) {
         this.files = await answer.json();
         const date = Date.parse(answer.headers.get('date') ?? '');
@@ -128,31 +129,24 @@ export class FilePicker {
     this.#button.setAttribute('aria-label', t('chooseFile', { file: this.#current }));
     this.#button.classList.toggle('gone', file?.exists === false);
     this.#box.setAttribute('aria-label', t('files'));
-    this.#box.replaceChildren(...this.#list.files.map((entry, at) => this.#option(entry, at)));
+    // Options stay while there are as many files: one that is being clicked must not be replaced meanwhile.
+    const { files } = this.#list;
+    if (this.#box.children.length !== files.length) this.#box.replaceChildren(...files.map(newOption));
+    for (const [at, option] of [...this.#box.children].entries()) this.#fill(option, files[at]);
     this.#mark();
   }
 
   /**
+   * @param {Element} option
    * @param {LogFile} file
-   * @param {number} at
    */
-  #option(file, at) {
-    const option = document.createElement('li');
-    option.id = `file-${at}`;
-    option.setAttribute('role', 'option');
+  #fill(option, file) {
+    const [name, viewers, weight] = option.children;
     option.setAttribute('aria-selected', String(file.name === this.#current));
     option.classList.toggle('gone', file.exists === false);
-    const name = document.createElement('span');
-    name.className = 'name';
     name.textContent = file.name;
-    const viewers = document.createElement('span');
-    viewers.className = 'viewers';
     viewers.textContent = file.viewers ? t('viewers', { n: file.viewers }) : '';
-    const weight = document.createElement('span');
-    weight.className = 'size';
     weight.textContent = file.exists === false ? t('notThere') : file.size === null ? '' : size(file.size);
-    option.append(name, viewers, weight);
-    return option;
   }
 
   #open() {
@@ -216,4 +210,20 @@ export class FilePicker {
     const at = this.#list.files.findIndex((file) => file.name.toLowerCase().startsWith(this.#typed));
     if (at >= 0) this.#active = at;
   }
+}
+
+/**
+ * @param {LogFile} _file
+ * @param {number} at
+ */
+function newOption(_file, at) {
+  const option = document.createElement('li');
+  option.id = `file-${at}`;
+  option.setAttribute('role', 'option');
+  for (const part of ['name', 'viewers', 'size']) {
+    const element = document.createElement('span');
+    element.className = part;
+    option.append(element);
+  }
+  return option;
 }

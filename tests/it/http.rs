@@ -187,6 +187,8 @@ async fn everything_can_live_below_a_prefix() {
     }
     let redirect = get(&server, "/my/logs", &[]).await;
     assert_eq!((redirect.status, redirect.header("location")), (308, Some("logs/")));
+    let redirect = get(&server, "/my/logs?file=b.log", &[]).await;
+    assert_eq!(redirect.header("location"), Some("logs/?file=b.log"));
     let exempt = get(&server, "/my/logs/healthz", &[("Host", "evil.example")]).await;
     assert_eq!(exempt.status, 200);
 }

@@ -5,9 +5,11 @@
 mod support;
 
 mod access;
+mod clients;
 mod encoding;
 mod files;
 mod http;
+mod page;
 mod program;
 mod properties;
 mod protocol;

@@ -1,28 +1,15 @@
 //! The program as people start it: arguments, exit statuses, signals.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::Viewer;
-
-fn tailcast(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tailcast"));
-    command
-        .current_dir(dir)
-        .env_clear()
-        .env("TMPDIR", dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
+use crate::support::{Program, Viewer, tailcast};
 
 fn run(dir: &Path, args: &[&str]) -> Output {
     tailcast(dir).args(args).output().unwrap()
@@ -35,50 +22,6 @@ fn failure(output: &Output, status: i32) -> String {
     assert_eq!(text.matches('\n').count(), 1, "one sentence: {text}");
     assert!(output.stdout.is_empty());
     text
-}
-
-/// A running program; ended when dropped.
-struct Program {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    address: String,
-}
-
-impl Program {
-    fn start(dir: &Path, args: &[&str]) -> Self {
-        Self::start_command(tailcast(dir).args(args))
-    }
-
-    fn start_command(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line
-            .strip_prefix("tailcast listening on http://")
-            .expect("the ready line");
-        let address = address.trim_end().to_owned();
-        Self { child, stdout, address }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Waits for the end and returns its status, having checked that nothing more was printed.
-    fn wait(&mut self) -> i32 {
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "", "exactly one line on standard output");
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn directory() -> TempDir {

@@ -1,13 +1,17 @@
 //! A server on port 0 over a directory of its own, writers that fill its files, and viewers of several kinds.
 
+mod browser;
 mod log;
+mod program;
 mod raw;
 mod server;
 mod viewer;
 
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use log::Log;
+pub use program::{Program, tailcast};
 pub use raw::{Frame, RawViewer, Response, masked, request};
 pub use server::TestServer;
 pub use viewer::Viewer;
