@@ -26,7 +26,7 @@ use crate::config::{Config, Settings};
 use crate::http::{self, App};
 use crate::hub::{Registry, Source};
 use crate::metrics::Metrics;
-use crate::tail::Reader;
+use crate::tail::{Reader, Wakeups};
 
 pub use guarded::Guarded;
 pub(crate) use tasks::{Place, Places, Tasks};
@@ -90,6 +90,15 @@ impl Server {
     ///
     /// [`StartError`] with a sentence that says what to do.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_with(config, Wakeups::default())
+    }
+
+    /// The same, with tailers that are woken in another way than they should be: for tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_with(config: Config, wakeups: Wakeups) -> Result<Self, StartError> {
         http::health::check_directory(&config).map_err(|error| StartError::Directory {
             path: config.dir.clone(),
             error,
@@ -101,7 +110,8 @@ impl Server {
             .map_err(|error| StartError::Listen { address, error })?;
         let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
         let metrics = Arc::new(metrics);
-        let reader = Reader::start(Arc::clone(&metrics)).map_err(|error| StartError::Setup(error.to_string()))?;
+        let reader =
+            Reader::start(Arc::clone(&metrics), wakeups).map_err(|error| StartError::Setup(error.to_string()))?;
         let reader = Arc::new(reader);
         let settings = Settings::new(config);
         let source: Arc<dyn Source> = Arc::clone(&reader) as Arc<dyn Source>;

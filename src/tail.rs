@@ -26,6 +26,7 @@ use generation::{BLOCK_BYTES, Content, FileId, Generation, Rules, Step};
 use watch::Mark;
 
 pub use reader::Reader;
+pub use watch::Wakeups;
 
 /// How long a tailer stays after its last viewer, so that one who comes back finds it warm.
 const LINGER: Duration = Duration::from_secs(30);
@@ -35,6 +36,10 @@ const HOT_FOR: Duration = Duration::from_secs(1);
 const HOT_POLL: Duration = Duration::from_millis(5);
 /// Every file is looked at this often whatever the events say.
 const QUIET_POLL: Duration = Duration::from_millis(250);
+/// And this often where there are no events.
+const UNWATCHED_POLL: Duration = Duration::from_millis(50);
+/// As good as never.
+const NO_POLL: Duration = Duration::from_secs(3600);
 /// How long a file may be too short for what was read of it before it counts as truncated: network file systems show
 /// stale sizes.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
@@ -83,6 +88,7 @@ struct Tail {
     path: PathBuf,
     label: Option<Decoder>,
     mark: Arc<Mark>,
+    wakeups: Wakeups,
     /// The file that is being sent.
     current: Generation,
     /// Files that took the name after it, with the time when each was found.
@@ -116,6 +122,7 @@ impl Tail {
         path: PathBuf,
         label: Option<Decoder>,
         mark: Arc<Mark>,
+        wakeups: Wakeups,
         buffer: &mut [u8],
     ) -> Result<Self, Found> {
         let config = channel.settings().current();
@@ -129,6 +136,8 @@ impl Tail {
                 Found::Unreadable
             }
         })?;
+        // What events opened before this file was is older than it, or this one.
+        mark.take_found();
         channel.feed(history);
         channel.set_encoding(current.encoding());
         debug!(file = %channel.name(), path = %path.display(), "following");
@@ -137,6 +146,7 @@ impl Tail {
             path,
             label,
             mark,
+            wakeups,
             current,
             queued: VecDeque::new(),
             draining: Vec::new(),
@@ -216,7 +226,13 @@ impl Tail {
     /// When the next turn is due if nothing happens.
     fn next_look(&self, config: &Config, now: Instant) -> Instant {
         let hot = !self.announced && self.grew_at.is_some_and(|at| now.duration_since(at) < HOT_FOR);
-        let mut next = now + if hot { HOT_POLL } else { QUIET_POLL };
+        let pause = match self.wakeups {
+            Wakeups::EventsOnly => NO_POLL,
+            _ if hot => HOT_POLL,
+            _ if self.mark.is_watched() => QUIET_POLL,
+            _ => UNWATCHED_POLL,
+        };
+        let mut next = now + pause;
         let partial_timeout = config.stream.partial_line_timeout.0;
         let generations = self.draining.iter().map(|draining| &draining.generation);
         for since in generations.chain([&self.current]).filter_map(Generation::partial_since) {
@@ -340,6 +356,19 @@ impl Tail {
 
     /// Looks which file the name leads to now.
     fn look_at_name(&mut self, config: &Config, now: Instant) {
+        for (file, metadata) in self.mark.take_found() {
+            let id = FileId::of(&metadata);
+            let queued = self.queued.iter().map(|(generation, _)| generation);
+            let draining = self.draining.iter().map(|draining| &draining.generation);
+            let known = queued
+                .chain(draining)
+                .chain([&self.current])
+                .any(|generation| generation.id() == id);
+            if !known && self.queued.len() < MAX_GENERATIONS {
+                let generation = Generation::from_start(file, &metadata, rules(config, self.label));
+                self.queued.push_back((generation, now));
+            }
+        }
         let newest = self
             .queued
             .back()

@@ -9,7 +9,7 @@ use std::{io, mem};
 
 use super::generation::BLOCK_BYTES;
 use super::watch::{DirectoryWatch, Mark};
-use super::{HOT_POLL, Tail, Turn};
+use super::{HOT_POLL, Tail, Turn, Wakeups};
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found, Source};
 use crate::metrics::Metrics;
@@ -61,7 +61,7 @@ impl Reader {
     /// # Errors
     ///
     /// Where the system has no thread left.
-    pub fn start(metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn start(metrics: Arc<Metrics>, wakeups: Wakeups) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             changed: Condvar::new(),
@@ -70,7 +70,7 @@ impl Reader {
         let running = Running(Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("reader".to_owned())
-            .spawn(move || Files::new(&running.0, metrics).run(&running.0))?;
+            .spawn(move || Files::new(&running.0, metrics, wakeups).run(&running.0))?;
         Ok(Self {
             shared,
             thread: Mutex::new(Some(thread)),
@@ -128,13 +128,14 @@ impl Scheduled {
 /// What the thread works with.
 struct Files {
     metrics: Arc<Metrics>,
+    wakeups: Wakeups,
     watch: DirectoryWatch,
     tails: Vec<Scheduled>,
     buffer: Vec<u8>,
 }
 
 impl Files {
-    fn new(shared: &Arc<Shared>, metrics: Arc<Metrics>) -> Self {
+    fn new(shared: &Arc<Shared>, metrics: Arc<Metrics>, wakeups: Wakeups) -> Self {
         let shared = Arc::downgrade(shared);
         let wake = move || {
             if let Some(shared) = shared.upgrade() {
@@ -144,7 +145,8 @@ impl Files {
         };
         Self {
             metrics,
-            watch: DirectoryWatch::new(wake),
+            wakeups,
+            watch: DirectoryWatch::new(wakeups, wake),
             tails: Vec::new(),
             buffer: vec![0; BLOCK_BYTES],
         }
@@ -216,7 +218,7 @@ impl Files {
         let path = config.path_of(file);
         let label = file.encoding.as_deref().and_then(Decoder::for_label);
         let mark: Arc<Mark> = self.watch.add(&path);
-        match Tail::open(channel, path.clone(), label, mark, &mut self.buffer) {
+        match Tail::open(channel, path.clone(), label, mark, self.wakeups, &mut self.buffer) {
             Ok(tail) => {
                 let now = Instant::now();
                 self.tails.push(Scheduled {

@@ -6,11 +6,13 @@
 //! directories are watched anew, as one of them may have been replaced.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use notify_debouncer_full::notify::{
@@ -20,15 +22,36 @@ use notify_debouncer_full::notify::{
 use notify_debouncer_full::{DebounceEventResult, Debouncer, NoCache, new_debouncer_opt};
 use tracing::{debug, warn};
 
+use super::MAX_GENERATIONS;
+use super::generation::{self, FileId};
+
 /// How long the names of a directory must have rested before they count as settled.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// What wakes the tailers. All there is, but for tests of one without the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wakeups {
+    /// Events of the file system, and looks now and then.
+    #[default]
+    EventsAndPolling,
+    /// Events alone: what they do not tell is not seen.
+    EventsOnly,
+    /// Looks alone, as where the system has no watches left.
+    PollingOnly,
+}
 
 /// What the events say about one file.
 #[derive(Debug)]
 pub(super) struct Mark {
+    path: PathBuf,
     dirty: AtomicBool,
     /// Whether events were lost.
     lost: AtomicBool,
+    /// Whether events come at all.
+    watched: AtomicBool,
+    /// Files that took the name, opened in the moment when an event told so: the next one may take it before the next
+    /// look.
+    found: Mutex<VecDeque<(File, Metadata)>>,
     hints: Weak<Hints>,
 }
 
@@ -47,6 +70,30 @@ impl Mark {
         self.lost.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether events tell what happens, so that looking now and then is enough.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Acquire)
+    }
+
+    /// The files that took the name since the last time this was asked, in order.
+    pub(super) fn take_found(&self) -> VecDeque<(File, Metadata)> {
+        mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn open_now(&self) {
+        // Where it can't be opened, the look at the name says why.
+        let Ok((file, metadata)) = generation::open(&self.path) else {
+            return;
+        };
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = found
+            .back()
+            .is_some_and(|(_, last)| FileId::of(last) == FileId::of(&metadata));
+        if !known && found.len() < MAX_GENERATIONS {
+            found.push_back((file, metadata));
+        }
+    }
+
     /// Asks for the directories to be watched anew.
     pub(super) fn renew(&self) {
         if let Some(hints) = self.hints.upgrade() {
@@ -55,10 +102,29 @@ impl Mark {
     }
 }
 
+/// What is watched for.
+#[derive(Debug, Default)]
+struct Names {
+    /// Marks by the last part of the path, which is what all ways to a directory have in common.
+    marks: HashMap<OsString, Vec<Weak<Mark>>>,
+    /// The directories that are watched, with the number of files in each.
+    directories: HashMap<PathBuf, usize>,
+}
+
+impl Names {
+    fn marks_of(&self, path: &Path) -> impl Iterator<Item = Arc<Mark>> + '_ {
+        let marks = path.file_name().and_then(|name| self.marks.get(name));
+        marks.into_iter().flatten().filter_map(Weak::upgrade)
+    }
+
+    fn all_marks(&self) -> impl Iterator<Item = Arc<Mark>> + '_ {
+        self.marks.values().flatten().filter_map(Weak::upgrade)
+    }
+}
+
 /// Where the watcher's thread leaves what it heard.
 pub(super) struct Hints {
-    /// Marks by the last part of the path, which is what all ways to a directory have in common.
-    marks: Mutex<HashMap<OsString, Vec<Weak<Mark>>>>,
+    names: Mutex<Names>,
     renew: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -70,65 +136,72 @@ impl std::fmt::Debug for Hints {
 }
 
 impl Hints {
-    /// Marks the files of a name, or all of them, and wakes the reader if it does not know yet.
-    fn set_dirty(&self, name: Option<&OsStr>, lost: bool) {
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets marks, and wakes the reader if it does not know yet.
+    fn set_dirty(&self, marks: impl Iterator<Item = Arc<Mark>>) {
         let mut wake = false;
-        let mut set = |marks: &Vec<Weak<Mark>>| {
-            for mark in marks.iter().filter_map(Weak::upgrade) {
-                mark.lost.fetch_or(lost, Ordering::AcqRel);
-                wake |= !mark.dirty.swap(true, Ordering::AcqRel);
-            }
-        };
-        match name {
-            Some(name) => {
-                if let Some(marks) = marks.get(name) {
-                    set(marks);
-                }
-            }
-            None => marks.values().for_each(set),
+        for mark in marks {
+            wake |= !mark.dirty.swap(true, Ordering::AcqRel);
         }
-        drop(marks);
         if wake {
             (self.wake)();
         }
     }
 
-    /// Takes an event as it comes and says whether it is about names.
+    /// Events were lost: anything may have happened.
+    fn hear_loss(&self) {
+        let marks: Vec<Arc<Mark>> = self.lock().all_marks().collect();
+        for mark in &marks {
+            mark.lost.store(true, Ordering::Release);
+        }
+        self.renew.store(true, Ordering::Release);
+        self.set_dirty(marks.into_iter());
+    }
+
+    /// Takes an event as it comes and says whether it is about a name that matters.
     fn hear(&self, event: &Event) -> bool {
         if event.need_rescan() {
-            // The queue overflowed: anything may have happened.
-            self.set_dirty(None, true);
-            self.renew.store(true, Ordering::Release);
+            self.hear_loss();
             return false;
         }
-        match event.kind {
+        let takes_name = match event.kind {
             // Our own reading causes these.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(MetadataKind::AccessTime)) => return false,
-            _ => {}
+            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
+            _ => false,
+        };
+        let about_name = takes_name || matches!(event.kind, EventKind::Remove(_));
+        let names = self.lock();
+        let marks: Vec<Arc<Mark>> = event.paths.iter().flat_map(|path| names.marks_of(path)).collect();
+        let directory = event.paths.iter().any(|path| names.directories.contains_key(path));
+        drop(names);
+        if takes_name {
+            marks.iter().for_each(|mark| mark.open_now());
         }
-        for path in &event.paths {
-            self.set_dirty(path.file_name(), false);
-        }
-        matches!(
-            event.kind,
-            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
-        )
+        let matters = about_name && (directory || !marks.is_empty());
+        self.set_dirty(marks.into_iter());
+        matters
     }
 
     fn settled(&self, result: DebounceEventResult) {
-        match result {
-            Ok(events) => {
-                for path in events.iter().flat_map(|event| &event.paths) {
-                    self.set_dirty(path.file_name(), false);
-                }
-                self.renew.store(true, Ordering::Release);
-            }
+        let events = match result {
+            Ok(events) => events,
             Err(errors) => {
                 debug!(?errors, "the file system watcher reported errors");
-                self.set_dirty(None, true);
+                return self.hear_loss();
             }
+        };
+        let names = self.lock();
+        let paths = || events.iter().flat_map(|event| &event.paths);
+        let marks: Vec<Arc<Mark>> = paths().flat_map(|path| names.marks_of(path)).collect();
+        if paths().any(|path| names.directories.contains_key(path)) {
+            self.renew.store(true, Ordering::Release);
         }
+        drop(names);
+        self.set_dirty(marks.into_iter());
     }
 }
 
@@ -180,23 +253,23 @@ impl Watcher for Tee {
 /// Watches the directories of the files that are followed. To be used off the async threads: it waits for the
 /// watcher's thread.
 pub(super) struct DirectoryWatch {
+    wakeups: Wakeups,
     hints: Arc<Hints>,
     debouncer: Option<Debouncer<Tee, NoCache>>,
-    directories: HashMap<PathBuf, usize>,
     warned: bool,
 }
 
 impl DirectoryWatch {
     /// Watches nothing yet; `wake` is called from the watcher's thread when a file should be looked at.
-    pub(super) fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(super) fn new(wakeups: Wakeups, wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
+            wakeups,
             hints: Arc::new(Hints {
-                marks: Mutex::default(),
+                names: Mutex::default(),
                 renew: AtomicBool::new(false),
                 wake: Box::new(wake),
             }),
             debouncer: None,
-            directories: HashMap::new(),
             warned: false,
         }
     }
@@ -204,42 +277,50 @@ impl DirectoryWatch {
     /// Watches the directory of a file. Where that can't be, the file is found changed by polling.
     pub(super) fn add(&mut self, path: &Path) -> Arc<Mark> {
         let mark = Arc::new(Mark {
+            path: path.to_owned(),
             dirty: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            watched: AtomicBool::new(true),
+            found: Mutex::default(),
             hints: Arc::downgrade(&self.hints),
         });
-        if let Some(name) = path.file_name() {
-            let mut marks = self.hints.marks.lock().unwrap_or_else(PoisonError::into_inner);
-            marks.entry(name.to_owned()).or_default().push(Arc::downgrade(&mark));
-        }
         let directory = directory_of(path);
-        let users = self.directories.entry(directory.clone()).or_insert(0);
-        *users += 1;
-        if *users == 1 {
-            self.watch(&directory);
+        let mut names = self.hints.lock();
+        if let Some(name) = path.file_name() {
+            names
+                .marks
+                .entry(name.to_owned())
+                .or_default()
+                .push(Arc::downgrade(&mark));
         }
+        *names.directories.entry(directory.clone()).or_insert(0) += 1;
+        drop(names);
+        // Also for one that is watched already: whether that works is known afterwards.
+        self.watch(&directory);
         mark
     }
 
     /// Lets go of a file; with the last one the watcher itself ends.
     pub(super) fn remove(&mut self, path: &Path) {
-        let mut marks = self.hints.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.retain(|_, marks| {
+        let directory = directory_of(path);
+        let mut names = self.hints.lock();
+        names.marks.retain(|_, marks| {
             marks.retain(|mark| mark.strong_count() > 0);
             !marks.is_empty()
         });
-        drop(marks);
-        let directory = directory_of(path);
-        if let Some(users) = self.directories.get_mut(&directory) {
+        let users = names.directories.get_mut(&directory).map_or(0, |users| {
             *users -= 1;
-            if *users == 0 {
-                self.directories.remove(&directory);
-                self.unwatch(&directory);
-            }
+            *users
+        });
+        if users == 0 {
+            names.directories.remove(&directory);
         }
-        if self.directories.is_empty()
-            && let Some(debouncer) = self.debouncer.take()
-        {
+        let unused = names.directories.is_empty();
+        drop(names);
+        if users == 0 {
+            self.unwatch(&directory);
+        }
+        if unused && let Some(debouncer) = self.debouncer.take() {
             debouncer.stop_nonblocking();
         }
     }
@@ -247,18 +328,25 @@ impl DirectoryWatch {
     /// Watches all directories anew if one of them may be another one now.
     pub(super) fn renew(&mut self) {
         if self.hints.renew.swap(false, Ordering::AcqRel) {
-            let directories: Vec<PathBuf> = self.directories.keys().cloned().collect();
+            let directories: Vec<PathBuf> = self.hints.lock().directories.keys().cloned().collect();
             for directory in directories {
                 self.unwatch(&directory);
                 self.watch(&directory);
             }
             // What happened in between is found by looking.
-            self.hints.set_dirty(None, false);
+            let marks: Vec<Arc<Mark>> = self.hints.lock().all_marks().collect();
+            self.hints.set_dirty(marks.into_iter());
         }
     }
 
     fn watch(&mut self, directory: &Path) {
         let result = self.try_watch(directory);
+        let watched = result.is_ok();
+        for mark in self.hints.lock().all_marks() {
+            if directory_of(&mark.path) == directory {
+                mark.watched.store(watched, Ordering::Release);
+            }
+        }
         match result {
             Ok(()) => self.warned = false,
             Err(error) if !self.warned => {
@@ -271,6 +359,9 @@ impl DirectoryWatch {
     }
 
     fn try_watch(&mut self, directory: &Path) -> notify::Result<()> {
+        if self.wakeups == Wakeups::PollingOnly {
+            return Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch));
+        }
         let debouncer = match &mut self.debouncer {
             Some(debouncer) => debouncer,
             none => {
@@ -300,5 +391,91 @@ fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::AtomicUsize;
+
+    use notify_debouncer_full::notify::event::{CreateKind, DataChange, Flag};
+
+    use super::*;
+
+    fn watch() -> (DirectoryWatch, Arc<AtomicUsize>) {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
+        let watch = DirectoryWatch::new(Wakeups::PollingOnly, move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        (watch, woken)
+    }
+
+    fn event(kind: EventKind, path: &Path) -> Event {
+        Event::new(kind).add_path(path.to_owned())
+    }
+
+    #[test]
+    fn an_overflow_of_the_queue_marks_every_file() {
+        let (mut watch, woken) = watch();
+        let marks = [watch.add(Path::new("/x/a.log")), watch.add(Path::new("/y/b.log"))];
+        assert!(!watch.hints.hear(&Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        for mark in &marks {
+            assert!(mark.take_dirty() && mark.take_lost());
+            assert!(!mark.take_dirty() && !mark.take_lost());
+        }
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn only_events_of_names_that_matter_mark_and_pass_on() {
+        let (mut watch, woken) = watch();
+        let mark = watch.add(Path::new("/x/a.log"));
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert!(
+            !watch.hints.hear(&event(data, Path::new("/x/a.log"))),
+            "data is nothing for the debouncer"
+        );
+        assert!(!watch.hints.hear(&event(data, Path::new("/x/a.log"))));
+        assert_eq!(
+            woken.load(Ordering::Relaxed),
+            1,
+            "a reader that knows is not woken again"
+        );
+        assert!(mark.take_dirty());
+        let create = EventKind::Create(CreateKind::File);
+        assert!(!watch.hints.hear(&event(create, Path::new("/x/other"))));
+        assert!(!mark.take_dirty());
+        assert!(
+            watch.hints.hear(&event(create, Path::new("/x"))),
+            "the directory itself"
+        );
+        assert!(
+            watch.hints.hear(&event(create, Path::new("/elsewhere/a.log"))),
+            "another way to the directory"
+        );
+        assert!(mark.take_dirty());
+    }
+
+    #[test]
+    fn files_that_take_the_name_are_held_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let (mut watch, _) = watch();
+        let mark = watch.add(&path);
+        let create = event(EventKind::Create(CreateKind::File), &path);
+        for round in 0..3 {
+            fs::write(&path, format!("{round}")).unwrap();
+            watch.hints.hear(&create);
+            watch.hints.hear(&create);
+            fs::rename(&path, directory.path().join(format!("a.{round}"))).unwrap();
+        }
+        let found = mark.take_found();
+        let texts: Vec<String> = found
+            .into_iter()
+            .map(|(file, _)| std::io::read_to_string(file).unwrap())
+            .collect();
+        assert_eq!(texts, ["0", "1", "2"]);
     }
 }
