@@ -3,7 +3,10 @@
 mod assets;
 mod files;
 pub mod health;
+mod storage;
 mod stream;
+
+pub(crate) use storage::Storage;
 
 use std::sync::Arc;
 
@@ -36,6 +39,7 @@ pub struct App {
     pub(crate) reader: Arc<Reader>,
     /// Viewers that are connected.
     pub(crate) viewers: Places,
+    pub(crate) storage: Storage,
     pub(crate) tasks: Tasks,
     pub(crate) listens_on_loopback: bool,
 }

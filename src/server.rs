@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, Settings};
-use crate::http::{self, App};
+use crate::http::{self, App, Storage};
 use crate::hub::{Registry, Source};
 use crate::metrics::Metrics;
 use crate::tail::{Reader, Wakeups};
@@ -110,9 +110,7 @@ impl Server {
             .map_err(|error| StartError::Listen { address, error })?;
         let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
         let metrics = Arc::new(metrics);
-        let reader =
-            Reader::start(Arc::clone(&metrics), wakeups).map_err(|error| StartError::Setup(error.to_string()))?;
-        let reader = Arc::new(reader);
+        let reader = Arc::new(Reader::new(Arc::clone(&metrics), wakeups));
         let settings = Settings::new(config);
         let source: Arc<dyn Source> = Arc::clone(&reader) as Arc<dyn Source>;
         let registry = Registry::new(&settings, &metrics, &source);
@@ -122,6 +120,7 @@ impl Server {
             metrics,
             reader: Arc::clone(&reader),
             viewers: Places::default(),
+            storage: Storage::default(),
             tasks: Tasks::default(),
             listens_on_loopback: address.ip().to_canonical().is_loopback(),
         });

@@ -1,9 +1,8 @@
 //! The allow-list with what is known of each file, and each file as it is.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -14,15 +13,10 @@ use encoding_rs::Encoding;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::{App, error};
-
-/// How long a storage may take to tell about the files.
-const STORAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One allowed file; what is not known is null.
 #[derive(Debug, Serialize)]
@@ -39,17 +33,13 @@ struct FileInfo {
 pub(super) async fn list(State(app): State<Arc<App>>) -> Response<Body> {
     let config = app.settings.current();
     let paths: Vec<_> = config.files.iter().map(|file| config.path_of(file)).collect();
-    let look = spawn_blocking(move || paths.iter().map(std::fs::metadata).collect::<Vec<_>>());
-    let found = match timeout(STORAGE_TIMEOUT, look).await {
-        Ok(Ok(found)) => found.into_iter().map(Some).collect(),
-        _ => Vec::new(),
-    };
-    let mut found = found.into_iter();
+    let look = move || paths.iter().map(fs::metadata).collect::<Vec<_>>();
+    let mut found = app.storage.look(look).await.unwrap_or_default().into_iter();
     let infos: Vec<FileInfo> = config
         .files
         .iter()
         .map(|file| {
-            let metadata: Option<io::Result<Metadata>> = found.next().flatten();
+            let metadata: Option<io::Result<Metadata>> = found.next();
             let channel = app.registry.channel(&file.name);
             let label = file.encoding.as_deref();
             let configured = label.and_then(|label| Encoding::for_label(label.as_bytes()));
@@ -92,9 +82,10 @@ pub(super) async fn download(
         return not_found();
     };
     let path = config.path_of(file);
-    match timeout(STORAGE_TIMEOUT, tokio::fs::metadata(&path)).await {
-        Ok(Ok(metadata)) if metadata.is_file() => {}
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return not_found(),
+    let looked = path.clone();
+    match app.storage.look(move || fs::metadata(looked)).await {
+        Some(Ok(metadata)) if metadata.is_file() => {}
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return not_found(),
         _ => return error(StatusCode::INTERNAL_SERVER_ERROR, "the log file can't be read"),
     }
     let several = |range: &HeaderValue| range.as_bytes().contains(&b',');

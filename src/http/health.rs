@@ -2,14 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use super::{App, sentence};
 use crate::config::Config;
@@ -18,8 +15,6 @@ use crate::config::Config;
 pub const ALIVE: &str = "/healthz";
 /// Where it is told whether it can do its work.
 pub const READY: &str = "/readyz";
-/// How long a storage may take to answer before it counts as unreadable.
-const STORAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn alive() -> &'static str {
     "ok"
@@ -32,13 +27,13 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     }
     let config = app.settings.current();
     let directory = config.dir.clone();
-    match timeout(STORAGE_TIMEOUT, spawn_blocking(move || check_directory(&config))).await {
-        Ok(Ok(Ok(()))) => "ok".into_response(),
-        Ok(Ok(Err(error))) => unready(&format!(
+    match app.storage.look(move || check_directory(&config)).await {
+        Some(Ok(())) => "ok".into_response(),
+        Some(Err(error)) => unready(&format!(
             "The directory {} can't be read: {error}.",
             directory.display()
         )),
-        _ => unready(&format!("The directory {} does not answer.", directory.display())),
+        None => unready(&format!("The directory {} does not answer.", directory.display())),
     }
 }
 

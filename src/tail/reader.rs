@@ -1,11 +1,17 @@
-//! The thread on which files are read: blocking reads have no place on the async threads, and a pool of blocking tasks
-//! could be used up by one storage that hangs.
+//! The threads on which files are read: blocking reads have no place on the async threads, and a pool of blocking tasks
+//! could be used up by one storage that hangs. Each mounted file system has one, so that it stops no other.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{io, mem};
+use std::{fs, io, mem};
+
+use tracing::error;
 
 use super::generation::BLOCK_BYTES;
 use super::watch::{DirectoryWatch, Mark};
@@ -17,11 +23,30 @@ use crate::metrics::Metrics;
 /// How long the thread sleeps at most, so that a lost wake-up costs no more than that.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 
-/// Reads files on a thread of its own and feeds their channels.
+/// Threads at most: one a mount, and those beyond share the last.
+const MAX_THREADS: usize = 8;
+
+/// Reads files on threads of its own, one per mounted file system, and feeds their channels.
 #[derive(Debug)]
 pub struct Reader {
+    metrics: Arc<Metrics>,
+    wakeups: Wakeups,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Debug, Default)]
+struct Threads {
+    /// Where each one's file system is mounted.
+    running: Vec<(PathBuf, Thread)>,
+    /// Which of them reads a file.
+    by_name: HashMap<Arc<str>, usize>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Thread {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    handle: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -41,6 +66,15 @@ struct Inbox {
 }
 
 impl Shared {
+    fn ask(&self, channel: &Arc<Channel>) {
+        let mut inbox = self.lock();
+        // One look answers all who asked before it begins, however many connect at a time.
+        if !inbox.looks.iter().any(|asked| Arc::ptr_eq(asked, channel)) {
+            inbox.looks.push(Arc::clone(channel));
+            self.changed.notify_one();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,54 +89,135 @@ impl Drop for Running {
     }
 }
 
-impl Reader {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    ///
-    /// Where the system has no thread left.
-    pub fn start(metrics: Arc<Metrics>, wakeups: Wakeups) -> io::Result<Self> {
+impl Thread {
+    fn start(metrics: Arc<Metrics>, wakeups: Wakeups) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             changed: Condvar::new(),
             running: AtomicBool::new(true),
         });
         let running = Running(Arc::clone(&shared));
-        let thread = thread::Builder::new()
+        let handle = thread::Builder::new()
             .name("reader".to_owned())
             .spawn(move || Files::new(&running.0, metrics, wakeups).run(&running.0))?;
         Ok(Self {
             shared,
-            thread: Mutex::new(Some(thread)),
+            handle: Some(handle),
         })
     }
+}
 
-    /// Whether the thread runs.
-    pub fn is_running(&self) -> bool {
-        self.shared.running.load(Ordering::Acquire)
+impl Reader {
+    /// A reader without a thread; the first file of a file system starts one.
+    pub fn new(metrics: Arc<Metrics>, wakeups: Wakeups) -> Self {
+        Self {
+            metrics,
+            wakeups,
+            threads: Mutex::default(),
+        }
     }
 
-    /// Reads every file once more, then ends the thread. Blocks until that is done.
+    fn lock(&self) -> MutexGuard<'_, Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all threads that were started run.
+    pub fn is_running(&self) -> bool {
+        let threads = self.lock();
+        let alive = |thread: &Thread| thread.shared.running.load(Ordering::Acquire);
+        !threads.stopped && threads.running.iter().all(|(_, thread)| alive(thread))
+    }
+
+    /// Reads every file once more, then ends the threads. Blocks until that is done, which it never is where a file
+    /// system hangs.
     pub fn stop(&self) {
-        self.shared.lock().stop = true;
-        self.shared.changed.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A thread that panicked has ended as well, which `is_running` told.
-            let _ = thread.join();
+        let mut threads = self.lock();
+        threads.stopped = true;
+        let running = mem::take(&mut threads.running);
+        drop(threads);
+        for (_, thread) in &running {
+            thread.shared.lock().stop = true;
+            thread.shared.changed.notify_one();
         }
+        for handle in running.into_iter().filter_map(|(_, thread)| thread.handle) {
+            // A thread that panicked has ended as well, which `is_running` told.
+            let _ = handle.join();
+        }
+    }
+
+    /// The thread that reads the file of a channel.
+    fn thread_of(&self, channel: &Channel) -> io::Result<Option<Arc<Shared>>> {
+        let mut threads = self.lock();
+        if threads.stopped {
+            return Ok(None);
+        }
+        let known = threads.by_name.get(channel.name()).copied();
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let config = channel.settings().current();
+                let file = config.files.iter().find(|file| *file.name == **channel.name());
+                let mount = mount_of(&file.map(|file| config.path_of(file)).unwrap_or_default());
+                let same = threads.running.iter().position(|(other, _)| *other == mount);
+                let index = match same {
+                    Some(index) => index,
+                    None if threads.running.len() >= MAX_THREADS => MAX_THREADS - 1,
+                    None => {
+                        let thread = Thread::start(Arc::clone(&self.metrics), self.wakeups)?;
+                        threads.running.push((mount, thread));
+                        threads.running.len() - 1
+                    }
+                };
+                threads.by_name.insert(Arc::clone(channel.name()), index);
+                index
+            }
+        };
+        Ok(threads.running.get(index).map(|(_, thread)| Arc::clone(&thread.shared)))
     }
 }
 
 impl Source for Reader {
     fn look(&self, channel: &Arc<Channel>) {
-        let mut inbox = self.shared.lock();
-        // One look answers all who asked before it begins, however many connect at a time.
-        if !inbox.looks.iter().any(|asked| Arc::ptr_eq(asked, channel)) {
-            inbox.looks.push(Arc::clone(channel));
-            self.shared.changed.notify_one();
+        match self.thread_of(channel) {
+            Ok(Some(shared)) => shared.ask(channel),
+            Ok(None) => {}
+            Err(error) => {
+                error!(%error, "no thread can be started to read files");
+                channel.looked(channel.asked(), Found::Unreadable);
+            }
         }
     }
+}
+
+/// Where the file system of a path is mounted, told by the text of the path alone: asking the file system could hang.
+fn mount_of(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_default();
+    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mounts
+        .split(|&b| b == b'\n')
+        .filter_map(|line| line.split(|&b| b == b' ').nth(4).map(unescape))
+        .filter(|mount| path.starts_with(mount))
+        .max_by_key(|mount| mount.as_os_str().len())
+        .unwrap_or_else(|| PathBuf::from("/"))
+}
+
+/// A field of `mountinfo`, in which blanks and backslashes stand as three octal digits (`proc_pid_mountinfo(5)`).
+fn unescape(field: &[u8]) -> PathBuf {
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = match (byte, after.split_first_chunk::<3>()) {
+            (b'\\', Some((digits, tail))) => std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+                .map(|code| (code, tail)),
+            _ => None,
+        };
+        let (byte, after) = code.unwrap_or((byte, after));
+        path.push(byte);
+        rest = after;
+    }
+    PathBuf::from(OsString::from_vec(path))
 }
 
 /// A tail and when its next turn is due.
@@ -171,7 +286,7 @@ impl Files {
         for index in (0..self.tails.len()).rev() {
             self.turn(index);
         }
-        self.metrics.tailers.set(0);
+        self.metrics.tailers.decrement(self.tails.len() as f64);
     }
 
     /// Waits until something is to be done. Returns the channels to look at, or nothing at the end.
@@ -226,7 +341,7 @@ impl Files {
                     due: now,
                     last: now,
                 });
-                self.metrics.tailers.set(self.tails.len() as f64);
+                self.metrics.tailers.increment(1);
                 self.turn(self.tails.len() - 1);
             }
             Err(found) => {
@@ -253,9 +368,21 @@ impl Files {
                 let path = ended.tail.path.clone();
                 drop(ended);
                 self.watch.remove(&path);
-                self.metrics.tailers.set(self.tails.len() as f64);
+                self.metrics.tailers.decrement(1);
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_of_a_path_is_told_by_its_text() {
+        assert_eq!(mount_of(Path::new("/proc/self/status")), Path::new("/proc"));
+        assert_eq!(mount_of(Path::new("/no such/file")), Path::new("/"));
+        assert_eq!(unescape(b"/a\\040b\\134c\\9"), Path::new("/a b\\c\\9"));
     }
 }

@@ -21,7 +21,7 @@ fn utf16(text: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
 const LINES: [&str; 4] = ["开始下载 第一段视频", "plain", "上传完成, 稿件提交成功", "录制结束"];
 
 #[tokio::test]
-async fn a_configured_encoding_is_obeyed_byte_by_byte() {
+async fn t34_a_configured_encoding_is_obeyed_byte_by_byte() {
     for label in ["gb18030", "big5", "shift_jis", "euc-kr", "windows-1251"] {
         let text = match label {
             "big5" => "開始下載\n完成\n",
@@ -94,7 +94,7 @@ async fn a_byte_order_mark_is_dropped() {
 }
 
 #[tokio::test]
-async fn utf16_is_read_with_and_without_a_mark_in_odd_pieces() {
+async fn t34_utf16_is_read_with_and_without_a_mark_in_odd_pieces() {
     for unit in [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes] {
         for mark in ["", "\u{feff}"] {
             let server = TestServer::start().await;

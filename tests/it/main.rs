@@ -9,6 +9,7 @@ mod clients;
 mod encoding;
 mod files;
 mod http;
+mod logrotate;
 mod page;
 mod program;
 mod properties;

@@ -8,7 +8,7 @@ use tailcast::config::{Config, FileEntry, Notices, Size, Span};
 use crate::support::{TestServer, Viewer, numbered, until};
 
 #[tokio::test]
-async fn history_is_the_last_fifty_lines_oldest_first() {
+async fn t01_history_is_the_last_fifty_lines_oldest_first() {
     let server = TestServer::start().await;
     server.log("a.log").lines(numbered(1..=60));
     let mut viewer = Viewer::connect(&server, "a.log").await;
@@ -17,7 +17,7 @@ async fn history_is_the_last_fifty_lines_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_short_or_empty_file_has_a_short_or_empty_history() {
+async fn t02_t03_a_short_or_empty_file_has_a_short_or_empty_history() {
     let server = TestServer::start().await;
     server.log("a.log").lines(["one", "", "three"]);
     let mut empty = server.log("b.log");
@@ -30,7 +30,7 @@ async fn a_short_or_empty_file_has_a_short_or_empty_history() {
 }
 
 #[tokio::test]
-async fn live_lines_come_once_and_in_order_at_both_paths() {
+async fn t05_live_lines_come_once_and_in_order_at_both_paths() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
     let mut viewers = [
@@ -65,7 +65,7 @@ async fn who_connects_gets_the_last_lines_that_were_written_before() {
 }
 
 #[tokio::test]
-async fn a_line_cut_by_writes_is_one_line() {
+async fn t06_t08_a_line_cut_by_writes_is_one_line() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
     let mut viewer = Viewer::connect(&server, "a.log").await;
@@ -83,7 +83,7 @@ async fn a_line_cut_by_writes_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_last_line_without_its_end_is_sent_after_the_timeout() {
+async fn t07_a_last_line_without_its_end_is_sent_after_the_timeout() {
     let server = TestServer::with(|config| config.stream.partial_line_timeout = Span::millis(300)).await;
     let mut log = server.log("a.log");
     log.write("whole\npartial");
@@ -150,7 +150,7 @@ async fn a_long_line_is_cut_on_a_character_and_says_how_much_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_line_of_two_mebibytes_is_cut_at_the_default_limit() {
+async fn t10_a_line_of_two_mebibytes_is_cut_at_the_default_limit() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
     let mut viewer = Viewer::connect(&server, "a.log").await;
@@ -169,7 +169,7 @@ async fn a_line_of_two_mebibytes_is_cut_at_the_default_limit() {
 }
 
 #[tokio::test]
-async fn holes_are_skipped_and_a_huge_sparse_file_opens_at_once() {
+async fn t11_holes_are_skipped_and_a_huge_sparse_file_opens_at_once() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
     log.truncate(10 << 30);
@@ -230,7 +230,7 @@ async fn a_name_beyond_the_allow_list_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_looked_for_again_before_it_is_refused() {
+async fn t04_a_missing_file_is_looked_for_again_before_it_is_refused() {
     let server = TestServer::start().await;
     let begun = Instant::now();
     let mut viewer = Viewer::connect(&server, "a.log").await;

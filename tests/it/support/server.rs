@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tailcast::config::{Config, FileEntry, Settings};
 use tailcast::server::Server;
+use tailcast::tail::Wakeups;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,10 @@ impl TestServer {
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_wakeups(Wakeups::default(), change).await
+    }
+
+    pub async fn with_wakeups(wakeups: Wakeups, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -34,7 +39,7 @@ impl TestServer {
             ..Config::default()
         };
         change(&mut config);
-        let server = Server::bind(config).unwrap();
+        let server = Server::bind_with(config, wakeups).unwrap();
         let stop = CancellationToken::new();
         Self {
             address: server.address(),
