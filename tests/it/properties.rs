@@ -1,91 +1,212 @@
-//! What must hold whatever the order of things: snapshot ++ live is a run of what was written up to its end.
+//! What must hold whatever the order of things, against a model of what was written.
+//!
+//! For each viewer the lines between two notices are a contiguous run, nothing comes twice, there are gaps only at a
+//! notice, and the last run goes up to the end. What is not promised is not asked: two rotations between two looks
+//! where there are no events, and lines truncated away before anyone could read them.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use tailcast::config::Span;
+use tailcast::tail::Wakeups;
 
-use crate::support::{TestServer, Viewer};
+use crate::support::{Log, TestServer, Viewer};
+
+const TRUNCATED: &str = "日志文件被截断，重新加载...";
+/// The only line that is no number.
+const END: &str = "end";
 
 /// What happens next.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Lines, cut into writes of so many bytes.
-    Write {
+    /// So many lines, cut into writes of so many bytes.
+    Append {
         lines: u64,
         cut: usize,
     },
     Connect,
-    /// Milliseconds.
-    Wait(u64),
-    Rotate,
+    Wait {
+        millis: u64,
+    },
+    /// Renamed and made anew; so many lines go to the old file before, and after the new one is there.
+    Rotate {
+        late: u64,
+        later: u64,
+    },
+    /// Removed and made anew within the grace, with lines that nobody may have read.
+    Recreate {
+        unread: u64,
+    },
+    /// Emptied by its writer, or copied and emptied as `copytruncate` does it.
+    Truncate {
+        copy: bool,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (1..200_u64, 1..5000_usize).prop_map(|(lines, cut)| Step::Write { lines, cut }),
-        2 => Just(Step::Connect),
-        2 => (0..15_u64).prop_map(Step::Wait),
-        1 => Just(Step::Rotate),
+        6 => (1..150_u64, 1..3000_usize).prop_map(|(lines, cut)| Step::Append { lines, cut }),
+        3 => Just(Step::Connect),
+        2 => (0..40_u64).prop_map(|millis| Step::Wait { millis }),
+        2 => (0..30_u64, 0..30_u64).prop_map(|(late, later)| Step::Rotate { late, later }),
+        1 => (0..30_u64).prop_map(|unread| Step::Recreate { unread }),
+        1 => any::<bool>().prop_map(|copy| Step::Truncate { copy }),
     ];
-    proptest::collection::vec(step, 1..30)
+    proptest::collection::vec(step, 1..25)
 }
 
-#[test]
-fn snapshot_and_live_are_a_run_of_what_was_written_whoever_connects_when() {
+/// The file and what was written to it.
+struct Model {
+    log: Log,
+    written: u64,
+    /// Lines before the first one that the current file holds.
+    before: u64,
+    rotations: u64,
+}
+
+impl Model {
+    fn append(&mut self, lines: u64, cut: usize) {
+        let text: String = (self.written + 1..=self.written + lines)
+            .map(|n| format!("{n}\n"))
+            .collect();
+        text.as_bytes().chunks(cut).for_each(|part| self.log.write(part));
+        self.written += lines;
+    }
+}
+
+/// A viewer, and the first line that it must get.
+struct Joined {
+    viewer: Viewer,
+    first: u64,
+}
+
+async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+async fn run(steps: &[Step], wakeups: Wakeups) -> Result<(), TestCaseError> {
+    let server = TestServer::with_wakeups(wakeups, |config| config.stream.rotate_grace = Span::secs(20)).await;
+    // How long a look may be away where there are no events, and how long an event may.
+    let look = if wakeups == Wakeups::PollingOnly { 160 } else { 25 };
+    let mut model = Model {
+        log: server.log("a.log"),
+        written: 0,
+        before: 0,
+        rotations: 0,
+    };
+    let mut joined: Vec<Joined> = Vec::new();
+    for step in steps {
+        match *step {
+            Step::Append { lines, cut } => model.append(lines, cut),
+            Step::Wait { millis } => pause(millis).await,
+            Step::Connect => {
+                let viewer = Viewer::connect(&server, "a.log").await;
+                let first = model.written.saturating_sub(50).max(model.before) + 1;
+                joined.push(Joined { viewer, first });
+            }
+            Step::Rotate { late, later } => {
+                model.rotations += 1;
+                model.log.rename(&format!(".{}", model.rotations));
+                model.append(late, 1000);
+                let mut old = std::mem::replace(&mut model.log, server.log("a.log"));
+                // Told apart from the new file's lines by coming before them.
+                let text: String = (1..=later).map(|n| format!("{}\n", model.written + n)).collect();
+                old.write(text);
+                model.written += later;
+                model.before = model.written;
+                pause(look).await;
+            }
+            Step::Recreate { unread } => {
+                model.append(unread, 1000);
+                model.log.remove();
+                model.log = server.log("a.log");
+                model.before = model.written;
+                pause(look).await;
+            }
+            Step::Truncate { copy } => {
+                pause(look).await;
+                if copy {
+                    fs::copy(model.log.path(), server.path("copy")).unwrap();
+                }
+                model.log.truncate(0);
+                model.before = model.written;
+            }
+        }
+    }
+    model.log.lines([END]);
+    for Joined { mut viewer, first } in joined {
+        let lines = viewer.lines_to(END).await;
+        check(&lines, first, model.written)?;
+    }
+    server.stop().await;
+    Ok(())
+}
+
+fn check(lines: &[String], first: u64, written: u64) -> Result<(), TestCaseError> {
+    let mut expected = Some(first);
+    let mut last = first - 1;
+    for line in lines {
+        if line == TRUNCATED {
+            expected = None;
+        } else if line != END {
+            let number: u64 = line
+                .parse()
+                .map_err(|_| TestCaseError::fail(format!("a line {line:?}")))?;
+            match expected {
+                Some(expected) => prop_assert_eq!(number, expected, "in {:?}", lines),
+                None => prop_assert!(number > last, "{} comes again in {:?}", number, lines),
+            }
+            last = number;
+            expected = Some(number + 1);
+        }
+    }
+    if let Some(expected) = expected {
+        prop_assert_eq!(expected, written + 1, "the end is missing in {:?}", lines);
+    }
+    Ok(())
+}
+
+/// Runs random steps, and on a failure says with which seed (to be set as `TAILCAST_TEST_SEED`) and, shrunk, with which
+/// steps.
+fn random_steps(wakeups: Wakeups, cases: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let mut runner = TestRunner::new(Config {
-        cases: 40,
-        max_shrink_iters: 60,
+    let seed = match std::env::var("TAILCAST_TEST_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_nanos(),
+    };
+    let bytes = [seed.to_le_bytes(), seed.to_le_bytes()].concat();
+    let config = Config {
+        cases,
+        max_shrink_iters: 100,
         failure_persistence: None,
         ..Config::default()
-    });
-    runner
-        .run(&steps(), |steps| {
-            runtime.block_on(async {
-                let server = TestServer::start().await;
-                let mut log = server.log("a.log");
-                // All lines written, and how many of them before the current file.
-                let (mut written, mut before) = (0_u64, 0_u64);
-                let mut rotations = 0;
-                let mut viewers = Vec::new();
-                for step in &steps {
-                    match *step {
-                        Step::Write { lines, cut } => {
-                            let text: String = (written + 1..=written + lines).map(|n| format!("{n}\n")).collect();
-                            text.as_bytes().chunks(cut).for_each(|part| log.write(part));
-                            written += lines;
-                        }
-                        Step::Connect => {
-                            let viewer = Viewer::connect(&server, "a.log").await;
-                            viewers.push((viewer, before, written));
-                        }
-                        Step::Wait(millis) => tokio::time::sleep(std::time::Duration::from_millis(millis)).await,
-                        Step::Rotate => {
-                            rotations += 1;
-                            log.rename(&format!(".{rotations}"));
-                            log = server.log("a.log");
-                            before = written;
-                        }
-                    }
-                    if matches!(step, Step::Rotate) {
-                        // Two rotations between two looks are another promise.
-                        tokio::time::sleep(std::time::Duration::from_millis(320)).await;
-                    }
-                }
-                log.lines(["end"]);
-                for (mut viewer, before, at_connect) in viewers {
-                    let mut lines = viewer.lines_to("end").await;
-                    lines.pop();
-                    let first = at_connect.saturating_sub(50).max(before) + 1;
-                    let expected: Vec<String> = (first..=written).map(|n| n.to_string()).collect();
-                    prop_assert_eq!(lines, expected);
-                }
-                server.stop().await;
-                Ok(())
-            })
-        })
-        .unwrap();
+    };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    if let Err(error) = runner.run(&steps(), |steps| runtime.block_on(run(&steps, wakeups))) {
+        panic!("TAILCAST_TEST_SEED={seed} {wakeups:?}: {error}");
+    }
+}
+
+#[test]
+fn t35_history_and_live_are_a_run_of_what_was_written_with_events_and_polling() {
+    random_steps(Wakeups::EventsAndPolling, 40);
+}
+
+#[test]
+fn t35_history_and_live_are_a_run_of_what_was_written_with_events_only() {
+    random_steps(Wakeups::EventsOnly, 30);
+}
+
+#[test]
+fn t35_history_and_live_are_a_run_of_what_was_written_with_polling_only() {
+    random_steps(Wakeups::PollingOnly, 20);
 }
