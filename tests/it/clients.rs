@@ -78,7 +78,7 @@ fn mixed(from: u64, to: u64) -> Vec<String> {
 async fn every_client_gets_the_bytes_of_the_file() {
     let server = TestServer::with(|config| {
         config.stream.rotate_grace = Span::millis(700);
-        config.limits.stall_timeout = Span::millis(700);
+        config.limits.stall_timeout = Span::secs(3);
     })
     .await;
     let outputs = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tailcast::config::{Size, Span};
 use tokio::io::AsyncReadExt;
 
-use crate::support::{Frame, RawViewer, TestServer, Viewer, numbered, until};
+use crate::support::{Frame, RawViewer, TestServer, Viewer, until};
 
 const CLOSED_SLOW: &str = "tailcast_connections_closed_total{file=\"a.log\",reason=\"slow\"}";
 const DROPPED: &str = "tailcast_lines_dropped_total{file=\"a.log\"}";
@@ -37,7 +37,7 @@ async fn check_parting(viewer: &mut RawViewer, published: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_never_reads_is_dropped_by_the_stall_timeout_and_fifty_others_miss_nothing() {
-    let server = TestServer::with(|config| config.limits.stall_timeout = Span::millis(800)).await;
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(3)).await;
     let mut log = server.log("a.log");
     let mut stalled = RawViewer::connect(&server, "a.log").await;
     let mut readers = Vec::new();
@@ -166,29 +166,59 @@ async fn a_viewer_that_reads_slowly_but_keeps_up_with_the_backlog_misses_nothing
 }
 
 #[tokio::test]
+async fn a_pong_to_a_viewer_that_is_behind_goes_between_two_frames() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    let mut viewer = RawViewer::connect(&server, "a.log").await;
+    log.write(wide(1..=12_000).join("\n") + "\n");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The kernel takes no more by now, and has a frame in part.
+    for n in 0..3_u8 {
+        viewer.send_frame(0x89, &[n; 100]).await;
+    }
+    let (mut lines, mut pongs) = (0, 0);
+    while lines < 12_000 || pongs < 3 {
+        let frame = viewer.frame().await.unwrap();
+        if frame == Frame::pong(&[pongs; 100]) {
+            pongs += 1;
+        } else {
+            lines += 1;
+            assert!(
+                frame.payload.starts_with(format!("{lines:08} ").as_bytes()),
+                "line {lines}"
+            );
+            assert_eq!(frame.payload.len(), 1009);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_far_beyond_the_backlog_is_paced_on_the_viewers_that_read() {
     let server = TestServer::with(|config| {
-        config.limits.backlog = Size::mib(2);
-        config.limits.stall_timeout = Span::secs(1);
+        config.limits.backlog = Size::mib(8);
+        config.limits.stall_timeout = Span::secs(3);
     })
     .await;
     let mut log = server.log("a.log");
     let mut stalled = RawViewer::connect(&server, "a.log").await;
-    let mut reader = Viewer::connect(&server, "a.log").await;
-    log.write(wide(1..=30_000).join("\n") + "\n");
-    for n in 1..=30_000_u64 {
-        let line = reader.line().await;
-        assert!(
-            line.starts_with(&format!("{n:08} ")),
-            "line {n}: {}",
-            &line[..40.min(line.len())]
-        );
+    let mut reader = RawViewer::connect(&server, "a.log").await;
+    log.write(wide(1..=40_000).join("\n") + "\n");
+    for n in 1..=40_000_u64 {
+        let frame = reader.frame().await.unwrap();
+        assert!(frame.payload.starts_with(format!("{n:08} ").as_bytes()), "line {n}");
+        if n % 40 == 0 {
+            // Slower than a file is read, faster than it waits for anyone.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
-    log.lines(numbered(1..=2));
-    assert_eq!(reader.lines(2).await, numbered(1..=2));
+    log.lines(wide(40_001..=40_002));
+    assert_eq!(
+        reader.frame().await.unwrap().payload,
+        wide(40_001..=40_001)[0].as_bytes()
+    );
     until("the stalled one is dropped", async || {
         server.metric(CLOSED_SLOW).await == 1.0
     })
     .await;
-    check_parting(&mut stalled, 30_002).await;
+    check_parting(&mut stalled, 40_002).await;
 }
