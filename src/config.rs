@@ -6,11 +6,12 @@
 
 mod args;
 mod file;
+mod parse;
 mod units;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use file::{FileEntry, Limits, Notices, Stream};
 pub use units::{Size, Span};
 
 use file::ConfigFile;
+use parse::utf8;
 
 /// The configuration file that is read where none is named.
 pub const DEFAULT_CONFIG_FILE: &str = "tailcast.toml";
@@ -126,9 +128,9 @@ impl Config {
         };
 
         let listen = match (&args.listen, &environment.listen, file.listen) {
-            (Some(text), ..) => parse_listen("--listen", text)?,
-            (None, Some(text), _) => parse_listen("TAILCAST_LISTEN", utf8("TAILCAST_LISTEN", text)?)?,
-            (None, None, Some(text)) => parse_listen("listen", &text)?,
+            (Some(text), ..) => parse::listen("--listen", text)?,
+            (None, Some(text), _) => parse::listen("TAILCAST_LISTEN", utf8("TAILCAST_LISTEN", text)?)?,
+            (None, None, Some(text)) => parse::listen("listen", &text)?,
             (None, None, None) => Self::default().listen,
         };
         let dir = args
@@ -138,7 +140,7 @@ impl Config {
             .or(file.dir)
             .unwrap_or_else(|| PathBuf::from("."));
         let log_filter = match (&args.log_level, &environment.log_level) {
-            (Some(level), _) => parse_level(level)?,
+            (Some(level), _) => parse::level(level)?,
             (None, Some(filter)) => utf8("RUST_LOG", filter)?.to_owned(),
             (None, None) => "info".to_owned(),
         };
@@ -148,24 +150,24 @@ impl Config {
             dir,
             notices: file.notices.unwrap_or_default(),
             allow_anonymous: file.allow_anonymous.unwrap_or_default(),
-            base_path: parse_base_path(&file.base_path.unwrap_or_default())?,
+            base_path: parse::base_path(&file.base_path.unwrap_or_default())?,
             allowed_origins: file
                 .allowed_origins
                 .unwrap_or_default()
                 .iter()
-                .map(|origin| parse_origin(origin))
+                .map(|origin| parse::origin(origin))
                 .collect::<Result<_, _>>()?,
             public_hosts: file
                 .public_hosts
                 .unwrap_or_default()
                 .iter()
-                .map(|host| parse_host(host))
+                .map(|host| parse::host(host))
                 .collect::<Result<_, _>>()?,
             trusted_proxies: file
                 .trusted_proxies
                 .unwrap_or_default()
                 .iter()
-                .map(|network| parse_network(network))
+                .map(|network| parse::network(network))
                 .collect::<Result<_, _>>()?,
             log_filter,
             first_is_default: false,
@@ -294,94 +296,6 @@ impl Config {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
-}
-
-fn utf8<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, ConfigError> {
-    value
-        .to_str()
-        .ok_or_else(|| ConfigError::new(format!("the value of {what} is not valid UTF-8")))
-}
-
-fn parse_listen(what: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    text.to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| {
-            ConfigError::new(format!(
-                "`{text}` ({what}) is no address to listen on; write address and port, such as \"{DEFAULT_LISTEN}\" or \
-                 \"[::1]:0\""
-            ))
-        })
-}
-
-fn parse_level(level: &str) -> Result<String, ConfigError> {
-    level
-        .parse::<tracing::level_filters::LevelFilter>()
-        .map(|level| level.to_string().to_lowercase())
-        .map_err(|_| {
-            ConfigError::new(format!(
-                "`{level}` (--log-level) is no level; use off, error, warn, info, debug or trace"
-            ))
-        })
-}
-
-fn parse_base_path(text: &str) -> Result<String, ConfigError> {
-    let path = text.strip_suffix('/').unwrap_or(text);
-    let segment_is_plain = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
-    };
-    match path.strip_prefix('/') {
-        None if path.is_empty() => Ok(String::new()),
-        Some(rest) if rest.split('/').all(segment_is_plain) => Ok(path.to_owned()),
-        _ => Err(ConfigError::new(format!(
-            "`{text}` (base_path) is no path prefix; it is empty, or begins with a slash and has letters, digits and \
-             -._~ between slashes, such as \"/logs\""
-        ))),
-    }
-}
-
-/// An origin in the form in which browsers send it: lower case, without a default port.
-fn parse_origin(text: &str) -> Result<String, ConfigError> {
-    crate::access::Origin::parse(text)
-        .map(|origin| origin.to_string())
-        .ok_or_else(|| {
-            ConfigError::new(format!(
-                "`{text}` (allowed_origins) is no web origin; write scheme, host and port without a path, such as \
-                 \"https://dash.example.org\""
-            ))
-        })
-}
-
-fn parse_host(text: &str) -> Result<String, ConfigError> {
-    let plain = !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b));
-    let (host, port) = crate::access::split_port(text);
-    if plain && port.is_none() {
-        Ok(host.to_ascii_lowercase())
-    } else {
-        Err(ConfigError::new(format!(
-            "`{text}` (public_hosts) is no host name; write it without scheme, port and path, such as \
-             \"logs.example.org\""
-        )))
-    }
-}
-
-fn parse_network(text: &str) -> Result<IpNet, ConfigError> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| {
-            ConfigError::new(format!(
-                "`{text}` (trusted_proxies) is no address or network; write \"127.0.0.1\" or \"10.0.0.0/8\""
-            ))
-        })
 }
 
 /// The effective configuration, shared by every part, each of which asks for it when it needs a value: what

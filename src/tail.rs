@@ -6,6 +6,7 @@
 
 mod generation;
 mod history;
+mod marker;
 mod reader;
 mod watch;
 
@@ -22,7 +23,8 @@ use crate::chunk::{Batch, Event};
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found};
-use generation::{BLOCK_BYTES, Content, FileId, Generation, Rules, Step};
+use generation::{BLOCK_BYTES, FileId, Generation, Rules, Step};
+use marker::Content;
 use watch::Mark;
 
 pub use reader::Reader;

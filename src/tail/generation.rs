@@ -12,6 +12,7 @@ use std::time::Instant;
 use rustix::fs::{OFlags, SeekFrom, seek};
 
 use super::history::{self, Start};
+use super::marker::{Content, Marker};
 use crate::chunk::CHUNK_BYTES;
 use crate::decode::{Decoder, SAMPLE_BYTES};
 use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls, skip_holes, trailing_nuls};
@@ -20,10 +21,6 @@ use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls, skip_holes, trailin
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
 /// The beginning of a file by which a rewritten one is told from one that was cut.
 pub(super) const HEAD_BYTES: usize = 1024;
-/// The marker covers at least this much before the offset, and a full line where that is longer.
-const MARKER_BYTES: usize = 256;
-/// But no more than this of a line.
-const MAX_MARKER_BYTES: usize = 8192;
 /// How much of a hole is read through in one step.
 const HOLE_STEP_BYTES: u64 = 64 << 20;
 
@@ -61,17 +58,6 @@ impl Stamp {
     }
 }
 
-/// Whether what was read is still there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    /// It is.
-    Same,
-    /// The file is too short for it, which may be a stale size or a truncation under way.
-    Short,
-    /// Other bytes are in its place.
-    Other,
-}
-
 /// What one step of reading came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -102,9 +88,7 @@ pub(super) struct Generation {
     offset: u64,
     /// The first bytes of the file as they were read; as many as there are before the offset, up to [`HEAD_BYTES`].
     head: Vec<u8>,
-    /// The last bytes that were read, and where they end.
-    marker: Vec<u8>,
-    marker_end: u64,
+    marker: Marker,
     /// From the offset up to here there are only NULs, as far as they were looked at.
     hole_end: u64,
     stamp: Option<Stamp>,
@@ -151,8 +135,7 @@ impl Generation {
             rules,
             offset: 0,
             head: Vec::new(),
-            marker: Vec::new(),
-            marker_end: 0,
+            marker: Marker::default(),
             hole_end: 0,
             stamp: None,
             decoder,
@@ -200,24 +183,12 @@ impl Generation {
     pub(super) fn check(&mut self) -> io::Result<Content> {
         let stamp = Stamp::of(&self.file.metadata()?);
         let before = self.stamp.replace(stamp);
-        let content = self.check_marker()?;
+        let content = self.marker.check(&self.file)?;
         let touched = before.is_some_and(|before| before != stamp && before.size == stamp.size);
         if content == Content::Same && touched && read_up_to(&self.file, 0, self.head.len())? != self.head {
             return Ok(Content::Other);
         }
         Ok(content)
-    }
-
-    fn check_marker(&self) -> io::Result<Content> {
-        let start = self.marker_end - self.marker.len() as u64;
-        let there = read_up_to(&self.file, start, self.marker.len())?;
-        Ok(if there == self.marker {
-            Content::Same
-        } else if there.len() < self.marker.len() {
-            Content::Short
-        } else {
-            Content::Other
-        })
     }
 
     /// Goes back to where the last `lines` whole lines begin, and returns where they end.
@@ -239,12 +210,7 @@ impl Generation {
         self.hole_end = start;
         self.partial_since = None;
         self.remember_head()?;
-        self.marker_end = start;
-        let marker_start = start.saturating_sub(MAX_MARKER_BYTES as u64);
-        let len = usize::try_from(start - marker_start).unwrap_or(MAX_MARKER_BYTES);
-        self.marker.clear();
-        let before = read_up_to(&self.file, marker_start, len)?;
-        self.extend_marker(&before);
+        self.marker = Marker::before(&self.file, start)?;
         Ok(end)
     }
 
@@ -260,8 +226,7 @@ impl Generation {
         self.partial_since = None;
         self.offset = 0;
         self.hole_end = 0;
-        self.marker.clear();
-        self.marker_end = 0;
+        self.marker = Marker::default();
         let start = read_up_to(&self.file, 0, old_head.len())?;
         let begins_as_before = old_head.starts_with(&start);
         if begins_as_before || history::has_more_lines(&self.file, size, unit, max_lines)? {
@@ -293,7 +258,7 @@ impl Generation {
         if bytes.is_empty() {
             return Ok(Step::End);
         }
-        if self.check_marker()? != Content::Same {
+        if self.marker.check(&self.file)? != Content::Same {
             return Ok(Step::Changed);
         }
         if self.offset == 0 && is_cut_bom(bytes) {
@@ -314,14 +279,9 @@ impl Generation {
         skip_holes(splitter.unit(), text.get(bom..).unwrap_or_default(), &mut |part| {
             splitter.feed(part, &mut |line| take(&decoder.decode(line)));
         });
-        if self.marker_end != self.offset {
-            // A hole was skipped in between.
-            self.marker.clear();
-        }
+        self.marker.extend(self.offset, text);
         self.offset += text.len() as u64;
         self.hole_end = self.hole_end.max(self.offset);
-        self.marker_end = self.offset;
-        self.extend_marker(text);
         self.remember_head()?;
         self.partial_since = self.splitter.holds_partial().then_some(now);
         Ok(Step::Took(text.len()))
@@ -448,22 +408,6 @@ impl Generation {
         Ok(Step::Took(BLOCK_BYTES))
     }
 
-    fn extend_marker(&mut self, read: &[u8]) {
-        if read.len() >= MAX_MARKER_BYTES {
-            self.marker.clear();
-        }
-        let tail = read.len().saturating_sub(MAX_MARKER_BYTES);
-        self.marker.extend_from_slice(read.get(tail..).unwrap_or_default());
-        // Where the last full line begins: behind the line end before the one that ends it.
-        let last_end = memchr::memrchr(b'\n', &self.marker);
-        let before = last_end.and_then(|end| memchr::memrchr(b'\n', self.marker.get(..end).unwrap_or_default()));
-        let line_start = before.map_or(0, |end| end + 1);
-        let start = line_start
-            .min(self.marker.len().saturating_sub(MARKER_BYTES))
-            .max(self.marker.len().saturating_sub(MAX_MARKER_BYTES));
-        self.marker.drain(..start);
-    }
-
     fn remember_head(&mut self) -> io::Result<()> {
         if self.head.len() < HEAD_BYTES && (self.head.len() as u64) < self.offset {
             let len = usize::try_from(self.offset).map_or(HEAD_BYTES, |offset| offset.min(HEAD_BYTES));
@@ -492,7 +436,7 @@ pub(super) fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> io::Resu
     Ok(len)
 }
 
-fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     let read = read_full(file, offset, &mut bytes)?;
     bytes.truncate(read);
