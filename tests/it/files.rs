@@ -2,6 +2,8 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -479,6 +481,34 @@ async fn t32_without_a_watcher_everything_is_found_by_polling() {
     assert_eq!(viewer.lines(2).await, [TRUNCATED, "rewritten"]);
     log.remove();
     assert_eq!(viewer.line().await, "日志文件 a.log 不再存在");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_grows_as_fast_as_it_can_holds_up_no_other() {
+    let server = TestServer::start().await;
+    let mut fast = server.log("a.log");
+    let mut slow = server.log("b.log");
+    let mut viewer = Viewer::connect(&server, "b.log").await;
+    let fast_viewer = Viewer::connect(&server, "a.log").await;
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let writer = std::thread::spawn(move || {
+        let block = format!("{}\n", "x".repeat(119)).repeat(10_000);
+        let mut blocks = 0;
+        while !stop.load(Ordering::Relaxed) && blocks < 400 {
+            fast.write(&block);
+            blocks += 1;
+        }
+        blocks
+    });
+    for n in 0..50 {
+        slow.lines([format!("{n}")]);
+        assert_eq!(viewer.line().await, format!("{n}"));
+    }
+    done.store(true, Ordering::Relaxed);
+    let written = writer.join().unwrap();
+    assert!(written > 0);
+    drop(fast_viewer);
 }
 
 #[tokio::test]
