@@ -71,8 +71,10 @@ fn refuse_usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
-    let what = text.lines().next().unwrap_or_default();
+    // The first paragraph says what is wrong, in several lines where several arguments are; then comes the usage.
+    let what = text.split("\n\n").next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     fail(USAGE, &format!("{what}; see tailcast --help"))
 }
 

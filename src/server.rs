@@ -47,7 +47,7 @@ const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stopping server waits for the reader's last look: a storage that hangs must not hold it up.
 const READER_STOP: Duration = Duration::from_millis(500);
 /// How long a stopping server takes in all; 5 s are promised.
-const STOP_WITHIN: Duration = Duration::from_millis(4500);
+const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// Why a server can't be started; the text is a sentence for the person who starts it.
 #[derive(Debug, Error)]

@@ -104,8 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let metrics = self.subscription.channel().metrics().clone();
         metrics.opened();
         let end = self.stream().await;
-        let lines = self.outbox.lines_within_current();
-        metrics.lines_delivered.increment(lines);
+        let (sent, whole) = self.outbox.lines_within_current();
+        metrics.lines_delivered.increment(sent);
         let lost = match end {
             End::Slow => self.outbox.lines_lost(self.subscription.channel().next_line()),
             _ => 0,
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             End::Shutdown => Ending::Shutdown,
         };
         metrics.closed(ending, lost);
-        self.part(&end, lost)
+        self.part(&end, lost).counted(metrics, whole - sent)
     }
 
     /// Makes the last bytes for the client: the rest of a frame that is cut, the notice, the Close frame.
@@ -148,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let closing = Closing::new(self.transport, last);
         match end {
             End::Closed(_) | End::Left | End::Broken => closing.answered(),
+            End::Violation(_) if self.close.is_some() => closing.answered(),
             End::Slow => closing.patient(config.limits.parting_timeout.0),
             _ => closing,
         }

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
@@ -37,7 +37,11 @@ const HOT_FOR: Duration = Duration::from_secs(1);
 /// Pause between two reads of a file that grows: what comes in between goes out as one chunk.
 const HOT_POLL: Duration = Duration::from_millis(5);
 /// Every file is looked at this often whatever the events say.
-const QUIET_POLL: Duration = Duration::from_millis(250);
+const QUIET_POLL: Duration = Duration::from_millis(225);
+/// Such looks happen at multiples of this.
+const QUIET_BEAT: Duration = Duration::from_millis(50);
+/// Since when they are counted.
+static FIRST_BEAT: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// And this often where there are no events.
 const UNWATCHED_POLL: Duration = Duration::from_millis(50);
 /// As good as never.
@@ -45,6 +49,10 @@ const NO_POLL: Duration = Duration::from_secs(3600);
 /// How long a file may be too short for what was read of it before it counts as truncated: network file systems show
 /// stale sizes.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
+/// How long a new file is looked at before it counts as a new one where it may be an editor's save.
+const REWRITE_WAIT: Duration = Duration::from_millis(200);
+/// How often it is looked at.
+const REWRITE_STEP: Duration = Duration::from_millis(5);
 /// Bytes read of one file in a turn, so that it does not keep others waiting.
 const TURN_BYTES: usize = 1 << 20;
 /// How long viewers that read are waited for with each chunk of a backlog on disk.
@@ -173,8 +181,7 @@ impl Tail {
         let (file, metadata) = generation::open(path)?;
         let mut generation = Generation::from_start(file, &metadata, rules);
         let end = generation.seek_last_lines(lines)?;
-        let mut history = Batch::default();
-        while let Step::Took(_) = generation.read(buffer, end, now, &mut |text| history.push(text))? {}
+        let history = generation.read_to(end, buffer, now)?;
         Ok((generation, history))
     }
 
@@ -203,7 +210,11 @@ impl Tail {
             if reading != Reading::AtEnd {
                 break;
             }
-            self.pass_on(&config);
+            if let Some(at) = self.undecided_until(now) {
+                reading = Reading::Later(at);
+                break;
+            }
+            self.pass_on(&config, now, buffer);
         }
         self.flush_partial_lines(&config, now);
         self.channel.trim();
@@ -234,7 +245,10 @@ impl Tail {
             _ if self.mark.is_watched() => QUIET_POLL,
             _ => UNWATCHED_POLL,
         };
-        let mut next = now + pause;
+        let mut next = match pause {
+            QUIET_POLL => next_beat(now + pause),
+            _ => now + pause,
+        };
         let partial_timeout = config.stream.partial_line_timeout.0;
         let generations = self.draining.iter().map(|draining| &draining.generation);
         for since in generations.chain([&self.current]).filter_map(Generation::partial_since) {
@@ -382,7 +396,11 @@ impl Tail {
                 self.gone_since = None;
                 self.name_warned = false;
             }
-            Ok(_) if self.queued.len() >= MAX_GENERATIONS => {}
+            Ok(_) if self.queued.len() >= MAX_GENERATIONS => self.gone_since = None,
+            Ok(metadata) if self.is_draining(FileId::of(&metadata)) => {
+                self.gone_since = None;
+                self.take_back(FileId::of(&metadata), now);
+            }
             Ok(_) => match generation::open(&self.path) {
                 Ok((file, metadata)) => {
                     self.gone_since = None;
@@ -393,10 +411,28 @@ impl Tail {
                     }
                 }
                 Err(error) if is_missing(&error) => self.gone(now),
-                Err(error) => self.warn_of_name("the new file of the name can't be opened", &error),
+                Err(error) => {
+                    self.gone_since = None;
+                    self.warn_of_name("the new file of the name can't be opened", &error);
+                }
             },
             Err(error) if is_missing(&error) => self.gone(now),
-            Err(error) => self.warn_of_name("the name can't be looked at", &error),
+            Err(error) => {
+                self.gone_since = None;
+                self.warn_of_name("the name can't be looked at", &error);
+            }
+        }
+    }
+
+    fn is_draining(&self, id: FileId) -> bool {
+        self.draining.iter().any(|draining| draining.generation.id() == id)
+    }
+
+    /// A file that lost the name has it again: it is read on from where it was.
+    fn take_back(&mut self, id: FileId, now: Instant) {
+        let index = self.draining.iter().position(|draining| draining.generation.id() == id);
+        if let Some(index) = index {
+            self.queued.push_back((self.draining.remove(index).generation, now));
         }
     }
 
@@ -404,13 +440,28 @@ impl Tail {
         self.gone_since.get_or_insert(now);
     }
 
+    /// Until when it can't be told whether the next file is a new one or the old one written anew: an editor's backup
+    /// may still be linked, or the new file still empty. None once it can.
+    fn undecided_until(&self, now: Instant) -> Option<Instant> {
+        let (next, found_at) = self.queued.front()?;
+        if self.queued.len() > 1 || now.duration_since(*found_at) >= REWRITE_WAIT || !next.is_untouched() {
+            return None;
+        }
+        let empty = next.is_empty().unwrap_or(false);
+        let alike = self.current.begins_like(next).unwrap_or(false);
+        let linked = self.current.is_linked().unwrap_or(false);
+        (empty || alike && linked).then(|| now + REWRITE_STEP)
+    }
+
     /// Goes on with the next file that took the name; the one before is read on for a while.
-    fn pass_on(&mut self, config: &Config) {
+    fn pass_on(&mut self, config: &Config, now: Instant, buffer: &mut [u8]) {
         let Some((next, found_at)) = self.queued.pop_front() else {
             return;
         };
         let before = std::mem::replace(&mut self.current, next);
-        let rewritten = !before.is_linked().unwrap_or(true) && before.begins_like(&self.current).unwrap_or(false);
+        let again = !self.current.is_untouched();
+        let rewritten =
+            !again && !before.is_linked().unwrap_or(true) && before.begins_like(&self.current).unwrap_or(false);
         if rewritten {
             self.channel.publish_event(Event::Truncated);
             if let Err(error) = self.current.replay_last_lines(config.stream.history_lines) {
@@ -418,6 +469,12 @@ impl Tail {
             }
         } else {
             self.channel.publish_event(Event::Rotated);
+            if again {
+                match self.current.history(config.stream.history_lines, buffer, now) {
+                    Ok(history) => self.channel.set_history(history),
+                    Err(error) => self.warn("the file that has its name again can't be read", &error),
+                }
+            }
             if self.draining.len() >= MAX_GENERATIONS {
                 let mut oldest = self.draining.remove(0);
                 let mut batch = Batch::default();
@@ -476,6 +533,15 @@ impl Tail {
         let path = self.path.display();
         warn!(file = %self.channel.name(), %path, %error, "{what}");
     }
+}
+
+/// The next of the times at which quiet files are looked at, all together, so that a thousand of them do not wake the
+/// thread a thousand times.
+fn next_beat(time: Instant) -> Instant {
+    let since = time.saturating_duration_since(*FIRST_BEAT).as_millis();
+    let beat = QUIET_BEAT.as_millis();
+    let missing = since.next_multiple_of(beat) - since;
+    time + Duration::from_millis(u64::try_from(missing).unwrap_or(0))
 }
 
 /// Sends lines of the current file.

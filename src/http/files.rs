@@ -69,8 +69,8 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response<Body> {
     ([(header::CACHE_CONTROL, "no-store")], Json(infos)).into_response()
 }
 
-/// The file as it is. Ranges and conditions are `ServeFile`'s; of several ranges at once none is served, which RFC
-/// 9110, section 14.2, allows: the answer is the whole file.
+/// The file as it is. Ranges and conditions are `ServeFile`'s; of several ranges at once, or in another unit, none is
+/// served, which RFC 9110, section 14.2, allows: the answer is the whole file.
 pub(super) async fn download(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -88,8 +88,8 @@ pub(super) async fn download(
         Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return not_found(),
         _ => return error(StatusCode::INTERNAL_SERVER_ERROR, "the log file can't be read"),
     }
-    let several = |range: &HeaderValue| range.as_bytes().contains(&b',');
-    if request.headers().get(header::RANGE).is_some_and(several) {
+    let unserved = |range: &HeaderValue| !range.as_bytes().starts_with(b"bytes=") || range.as_bytes().contains(&b',');
+    if request.headers().get(header::RANGE).is_some_and(unserved) {
         request.headers_mut().remove(header::RANGE);
     }
     let Ok(response) = ServeFile::new(path).oneshot(request).await;
@@ -98,8 +98,8 @@ pub(super) async fn download(
         return match response.status() {
             // Its `Content-Range` tells the size.
             StatusCode::RANGE_NOT_SATISFIABLE => response,
-            StatusCode::NOT_FOUND => not_found(),
-            status => error(status, "the log file can't be read"),
+            // It was there, so it is closed to us.
+            _ => error(StatusCode::INTERNAL_SERVER_ERROR, "the log file can't be read"),
         };
     }
     let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);

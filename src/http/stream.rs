@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
@@ -28,7 +28,7 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) -> Response<Body> {
     let handshake = match Handshake::of(request.headers()) {
-        Ok(handshake) if request.method() == Method::GET => handshake,
+        Ok(handshake) if request.method() == Method::GET && request.version() == Version::HTTP_11 => handshake,
         Err(Refused::BadKey) => {
             return sentence(
                 StatusCode::BAD_REQUEST,

@@ -21,7 +21,7 @@ const MISSING_WAIT: Duration = Duration::from_millis(250);
 const MISSING_STEP: Duration = Duration::from_millis(25);
 /// How long a viewer waits for its source to look while the channel is being fed: a source that is busy with a backlog
 /// keeps nobody waiting.
-const BUSY_WAIT: Duration = Duration::from_millis(300);
+const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// How long it waits for a source that feeds nothing yet; beyond that its storage does not answer.
 const HUNG_WAIT: Duration = Duration::from_secs(2);
 /// How often a viewer tries again when a file that was there is gone before the viewer could join.
@@ -293,6 +293,17 @@ impl Channel {
             .push(&history.into_frames(), lines, config.stream.history_lines);
     }
 
+    /// Replaces the last lines by those of a file that is followed again, which were sent before.
+    pub fn set_history(&self, history: Batch) {
+        let config = self.settings.current();
+        let lines = history.lines();
+        let mut state = self.lock();
+        state.ring.clear();
+        state
+            .ring
+            .push(&history.into_frames(), lines, config.stream.history_lines);
+    }
+
     /// Sends lines to all viewers. Lines that are no `history` are for those connected alone.
     pub fn publish(&self, batch: Batch, read_at: Instant, history: bool) {
         if batch.is_empty() {
@@ -347,18 +358,18 @@ impl Channel {
         empty
     }
 
-    /// Whether the viewers that read are so far behind that a source with a backlog of its own should let them catch
-    /// up. A viewer that took nothing for a while is not waited for.
+    /// Whether even the fastest of the viewers that read is so far behind that a source with a backlog of its own should
+    /// let it catch up. Slower ones have the rest of the backlog and are not waited for, nor is one that took nothing for
+    /// a while.
     pub fn wants_pause(&self) -> bool {
         let limits = &self.settings.current().limits;
         let backlog_chunks = usize::try_from(limits.backlog.0).unwrap_or(usize::MAX) / CHUNK_BYTES;
         let lead = limits.backlog_chunks.min(backlog_chunks) / LEAD_DIVISOR;
         let lead = lead.max(1) as u64;
         let state = self.lock();
-        state
-            .viewers
-            .values()
-            .any(|progress| state.next_sequence.saturating_sub(progress.taken()) > lead && progress.reads())
+        let reading = state.viewers.values().filter(|progress| progress.reads());
+        let fastest = reading.map(|progress| progress.taken()).max();
+        fastest.is_some_and(|taken| state.next_sequence.saturating_sub(taken) > lead)
     }
 
     /// Lets go of chunks that all viewers have taken.

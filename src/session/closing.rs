@@ -6,11 +6,13 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
+use crate::metrics::FileMetrics;
 use crate::ws::{Heard, Incoming, Transport};
 
 /// How long a client has to take the last bytes, and then to answer the Close frame.
@@ -27,6 +29,8 @@ pub struct Closing<S> {
     answered: bool,
     /// How long a client that does not read may take until it does.
     patience: Option<Duration>,
+    /// Where the last bytes are counted, with the lines that they make whole.
+    counted: Option<(Arc<FileMetrics>, u64)>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
@@ -37,6 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
             last,
             answered: false,
             patience: None,
+            counted: None,
         }
     }
 
@@ -52,6 +57,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
         self
     }
 
+    /// Counts the last bytes as delivered once they are, and the line that they make whole.
+    pub(super) fn counted(mut self, metrics: Arc<FileMetrics>, lines: u64) -> Self {
+        self.counted = Some((metrics, lines));
+        self
+    }
+
     /// Ends the connection; takes no longer than the waits above, or the patience and one of them.
     pub async fn run(mut self) {
         let begun = Instant::now();
@@ -59,12 +70,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
         if !matches!(timeout_at(begun + wait, self.send()).await, Ok(Ok(()))) {
             return;
         }
+        if let Some((metrics, lines)) = &self.counted {
+            metrics.bytes_delivered.increment(self.last.len() as u64);
+            metrics.lines_delivered.increment(*lines);
+        }
         self.last = Vec::new();
         let answer_by = match self.patience {
             Some(patience) => (begun + patience).max(Instant::now() + CLOSE_WAIT),
             None => Instant::now() + CLOSE_WAIT,
         };
-        if self.patience.is_none() && !self.answered && !self.transport.is_deaf() {
+        if self.patience.is_none() && !self.answered {
             // Whatever comes of it, the connection is ended next.
             let _ = timeout_at(answer_by, self.read_until_close()).await;
         }

@@ -219,18 +219,20 @@ impl Outbox {
         event
     }
 
-    /// How many lines of the chunk that is being written went out whole.
-    pub(super) fn lines_within_current(&self) -> u64 {
-        self.current.as_ref().map_or(0, |chunk| chunk.lines_within(self.offset))
+    /// How many lines of the chunk that is being written went out whole, and how many are whole with the rest of a frame
+    /// that is cut.
+    pub(super) fn lines_within_current(&self) -> (u64, u64) {
+        self.current.as_ref().map_or((0, 0), |chunk| {
+            let whole_at = self.offset + chunk.rest_of_frame(self.offset).len();
+            (chunk.lines_within(self.offset), chunk.lines_within(whole_at))
+        })
     }
 
     /// How many lines up to `next_line` the viewer does not get, when a frame that is cut is still sent whole.
     pub(super) fn lines_lost(&self, next_line: LineNumber) -> u64 {
+        let (_, whole) = self.lines_within_current();
         let sent_to = match &self.current {
-            Some(chunk) => {
-                let whole_at = self.offset + chunk.rest_of_frame(self.offset).len();
-                Some(chunk.first_line().plus(chunk.lines_within(whole_at)))
-            }
+            Some(chunk) => Some(chunk.first_line().plus(whole)),
             None => self.next_line,
         };
         sent_to.map_or(0, |sent_to| next_line.since(sent_to))

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use rustix::fs::{OFlags, SeekFrom, seek};
+use rustix::io::Errno;
 
 use super::history::{self, Start};
 use super::marker::{Content, Marker};
-use crate::chunk::CHUNK_BYTES;
+use crate::chunk::{Batch, CHUNK_BYTES};
 use crate::decode::{Decoder, SAMPLE_BYTES};
 use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls, skip_holes, trailing_nuls};
 
@@ -156,6 +157,11 @@ impl Generation {
         self.decoder.map(Decoder::name)
     }
 
+    /// Whether nothing was read of it yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.offset == 0
+    }
+
     /// Whether it is being read again after a truncation.
     pub(super) fn replays(&self) -> bool {
         self.offset < self.replay_end
@@ -191,9 +197,34 @@ impl Generation {
         Ok(content)
     }
 
+    /// Whether it holds nothing.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.size() == 0)
+    }
+
+    /// The last whole lines before what is to be read next, for those who connect.
+    pub(super) fn history(&self, lines: usize, buffer: &mut [u8], now: Instant) -> io::Result<Batch> {
+        let file = self.file.try_clone()?;
+        let mut reader = Self::from_start(file, &self.file.metadata()?, self.rules.clone());
+        let end = self.offset - (self.splitter.held() as u64).min(self.offset);
+        let end = reader.seek_last_lines_before(end, lines)?;
+        reader.read_to(end, buffer, now)
+    }
+
+    /// Reads up to `end`, into one batch.
+    pub(super) fn read_to(&mut self, end: u64, buffer: &mut [u8], now: Instant) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        while let Step::Took(_) = self.read(buffer, end, now, &mut |text| batch.push(text))? {}
+        Ok(batch)
+    }
+
     /// Goes back to where the last `lines` whole lines begin, and returns where they end.
     pub(super) fn seek_last_lines(&mut self, lines: usize) -> io::Result<u64> {
         let size = self.file.metadata()?.size();
+        self.seek_last_lines_before(size, lines)
+    }
+
+    fn seek_last_lines_before(&mut self, size: u64, lines: usize) -> io::Result<u64> {
         self.detect_from_file(size)?;
         let unit = self.splitter.unit();
         let (start, end) = match history::find_last_lines(&self.file, size, unit, lines)? {
@@ -228,7 +259,7 @@ impl Generation {
         self.hole_end = 0;
         self.marker = Marker::default();
         let start = read_up_to(&self.file, 0, old_head.len())?;
-        let begins_as_before = old_head.starts_with(&start);
+        let begins_as_before = !start.is_empty() && old_head.starts_with(&start);
         if begins_as_before || history::has_more_lines(&self.file, size, unit, max_lines)? {
             self.seek_last_lines(last_lines)?;
         }
@@ -279,6 +310,11 @@ impl Generation {
         skip_holes(splitter.unit(), text.get(bom..).unwrap_or_default(), &mut |part| {
             splitter.feed(part, &mut |line| take(&decoder.decode(line)));
         });
+        if self.head.len() as u64 == self.offset {
+            // From what was read, not from the file, which may be another by the time that it is looked at again.
+            let room = HEAD_BYTES - self.head.len().min(HEAD_BYTES);
+            self.head.extend_from_slice(text.get(..room).unwrap_or(text));
+        }
         self.marker.extend(self.offset, text);
         self.offset += text.len() as u64;
         self.hole_end = self.hole_end.max(self.offset);
@@ -378,13 +414,27 @@ impl Generation {
     /// Looks for text behind a block of NULs. A hole with text behind it is skipped; one that reaches the end of the
     /// file is held back until text comes.
     fn cross_hole(&mut self, block: &[u8]) -> io::Result<Step> {
-        let mut at = (self.offset + block.len() as u64).max(self.hole_end);
+        let block_end = self.offset + block.len() as u64;
+        let size = self.file.metadata()?.size();
+        // What was looked through is not looked through again, unless the file system knows of data there that it did
+        // not know of before, or the file has shrunk.
+        let at = self.hole_end.min(size).max(block_end);
+        let mut at = match seek(&self.file, SeekFrom::Data(block_end)) {
+            Ok(data) if data > block_end => data.min(at),
+            _ => at,
+        };
         let budget_end = at + HOLE_STEP_BYTES;
         let mut buffer = vec![0; BLOCK_BYTES];
         while at < budget_end {
             // Where the file system knows holes, they need not be read; an error means that it does not.
-            if let Ok(data) = seek(&self.file, SeekFrom::Data(at)) {
-                at = data.max(at);
+            match seek(&self.file, SeekFrom::Data(at)) {
+                Ok(data) => at = data.max(at),
+                // No data up to the end.
+                Err(Errno::NXIO) => {
+                    self.hole_end = size.max(at);
+                    return Ok(Step::End);
+                }
+                Err(_) => {}
             }
             let len = read_full(&self.file, at, &mut buffer)?;
             if len == 0 {

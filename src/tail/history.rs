@@ -6,8 +6,11 @@ use std::io;
 use super::generation::{BLOCK_BYTES, read_full};
 use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
 
-/// How far back from its last text a file is looked through for its last lines.
-const MAX_BACK_BYTES: u64 = 8 << 20;
+/// How far back from its last text a file is looked through for its last lines: a thousand lines of the longest that is
+/// sent whole, or fifty of a megabyte.
+const MAX_BACK_BYTES: u64 = 64 << 20;
+/// A hole of this size ends the search: in front of it there is another text.
+const MAX_HOLE_BETWEEN_BYTES: u64 = 8 << 20;
 /// How much of a hole at the end of a file, which is no text, is looked through before that.
 const MAX_HOLE_BYTES: u64 = 1 << 30;
 /// How much of a rewritten file is looked through for the number of its lines.
@@ -32,10 +35,12 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
     let mut text_end = None;
     let mut last_line_end = None;
     let mut line_ends = 0;
+    // Where the hole that is being crossed ends.
+    let mut hole_end = block_end;
     loop {
         let begun = text_end.unwrap_or(block_end);
         let out_of_reach = match text_end {
-            Some(_) => begun - block_end >= MAX_BACK_BYTES,
+            Some(_) => begun - block_end >= MAX_BACK_BYTES || hole_end - block_end >= MAX_HOLE_BETWEEN_BYTES,
             None => size - block_end >= MAX_HOLE_BYTES,
         };
         if block_end == 0 || out_of_reach {
@@ -51,8 +56,9 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
         let len = usize::try_from(block_end - block_start).unwrap_or(BLOCK_BYTES);
         let read = read_full(file, block_start, buffer.get_mut(..len).unwrap_or_default())?;
         let mut block = buffer.get(..read).unwrap_or_default();
-        if text_end.is_none() && trailing_nuls(block) < block.len() {
-            text_end = Some(block_end);
+        if trailing_nuls(block) < block.len() {
+            text_end.get_or_insert(block_end);
+            hole_end = block_start;
         }
         while let Some(at) = unit.rfind_line_end(block) {
             let after = block_start + at as u64 + width;
@@ -142,10 +148,12 @@ mod tests {
                 end: 50_001 * 10
             }
         );
-        let long = vec![b'x'; 9 << 20];
-        let size = (9 << 20) + 3;
+        let long = vec![b'x'; 65 << 20];
+        let size = (65 << 20) + 3;
         let found = find(&[&long, b"\nb\n"], 5);
-        assert!(matches!(found, Start::InsideLine { start, end } if end == size && size - start <= (8 << 20) + 65_536));
+        assert!(
+            matches!(found, Start::InsideLine { start, end } if end == size && size - start <= (64 << 20) + 65_536)
+        );
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close_code;
 use super::frame::MAX_CONTROL_BYTES;
 
 /// The most that a client's message may hold, over all its fragments.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
+/// The opcode of a Close frame.
+const CLOSE_OPCODE: u8 = 8;
 /// Two bytes, eight of length, four of mask: the longest header (RFC 6455, section 5.2).
 const MAX_HEADER_BYTES: usize = 14;
 
@@ -79,6 +81,10 @@ pub struct ClientFrames {
     /// Payload of the control frame being read; never longer than [`MAX_CONTROL_BYTES`].
     control: Vec<u8>,
     closed: bool,
+    /// Set by a violation: from then on only a Close frame is looked for.
+    broken: bool,
+    /// Payload bytes to pass over in that state.
+    to_skip: u64,
 }
 
 impl ClientFrames {
@@ -86,15 +92,56 @@ impl ClientFrames {
     ///
     /// # Errors
     ///
-    /// A [`Violation`] at the first byte that shows it; nothing may be fed afterwards.
+    /// A [`Violation`] at the first byte that shows it. What is fed afterwards is passed over, up to a Close frame.
     pub fn feed(&mut self, mut bytes: &[u8], take: &mut impl FnMut(Incoming)) -> Result<(), Violation> {
+        if self.broken {
+            self.skip_to_close(bytes, take);
+            return Ok(());
+        }
+        let result = self.parse(&mut bytes, take);
+        if result.is_err() {
+            self.broken = true;
+            self.message = None;
+            self.data = Vec::new();
+            self.control = Vec::new();
+            self.skip_to_close(bytes, take);
+        }
+        result
+    }
+
+    /// Passes over frames by their lengths alone, whatever else is wrong with them.
+    fn skip_to_close(&mut self, mut bytes: &[u8], take: &mut impl FnMut(Incoming)) {
+        while !self.closed {
+            let skipped = usize::try_from(self.to_skip).map_or(bytes.len(), |len| len.min(bytes.len()));
+            self.to_skip -= skipped as u64;
+            bytes = bytes.get(skipped..).unwrap_or_default();
+            if self.to_skip > 0 {
+                return;
+            }
+            if let Some((opcode, len)) = frame_length(&self.header) {
+                self.header = Vec::new();
+                self.to_skip = len;
+                if opcode == CLOSE_OPCODE {
+                    self.closed = true;
+                    take(Incoming::Close(None));
+                }
+            } else if let Some((&byte, rest)) = bytes.split_first() {
+                self.header.push(byte);
+                bytes = rest;
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn parse(&mut self, input: &mut &[u8], take: &mut impl FnMut(Incoming)) -> Result<(), Violation> {
         while !self.closed {
             match &mut self.frame {
                 None => {
-                    let Some((&byte, rest)) = bytes.split_first() else {
+                    let Some((&byte, rest)) = input.split_first() else {
                         break;
                     };
-                    bytes = rest;
+                    *input = rest;
                     self.header.push(byte);
                     if let Some(frame) = self.parse_header()? {
                         self.header = Vec::new();
@@ -102,7 +149,7 @@ impl ClientFrames {
                     }
                 }
                 Some(frame) => {
-                    let (part, rest) = bytes.split_at(frame.remaining.min(bytes.len()));
+                    let (part, rest) = input.split_at(frame.remaining.min(input.len()));
                     let payload = match frame.op {
                         OpCode::Control(_) => &mut self.control,
                         OpCode::Data(_) => &mut self.data,
@@ -111,7 +158,7 @@ impl ClientFrames {
                     payload.extend(part.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
                     frame.received += part.len();
                     frame.remaining -= part.len();
-                    bytes = rest;
+                    *input = rest;
                     if frame.remaining > 0 {
                         break;
                     }
@@ -172,9 +219,8 @@ impl ClientFrames {
                 match control {
                     Control::Ping => take(Incoming::Ping(payload)),
                     Control::Close => {
-                        let code = close_payload(&payload)?;
                         self.closed = true;
-                        take(Incoming::Close(code));
+                        take(Incoming::Close(close_payload(&payload)?));
                     }
                     Control::Pong | Control::Reserved(_) => {}
                 }
@@ -194,6 +240,25 @@ impl ClientFrames {
     }
 }
 
+/// Opcode and payload length of a header, once it is whole, whatever it says.
+fn frame_length(header: &[u8]) -> Option<(u8, u64)> {
+    let (&first, rest) = header.split_first()?;
+    let (&second, rest) = rest.split_first()?;
+    let (len, rest) = match second & 0x7f {
+        126 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            (u64::from(u16::from_be_bytes(*len)), rest)
+        }
+        127 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            (u64::from_be_bytes(*len), rest)
+        }
+        len => (u64::from(len), rest),
+    };
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    (rest.len() >= mask).then_some((first & 0x0f, len))
+}
+
 /// Reads a Close frame's payload: nothing, or a code that may be sent and a reason in UTF-8 (RFC 6455, section 5.5.1).
 fn close_payload(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
@@ -203,7 +268,8 @@ fn close_payload(payload: &[u8]) -> Result<Option<u16>, Violation> {
         };
     };
     let code = u16::from_be_bytes(*code);
-    if !CloseCode::from(code).is_allowed() {
+    // What RFC 6455, section 7.4, lets be sent, and what was registered since: 1012 to 1014.
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(protocol("close code not allowed"));
     }
     std::str::from_utf8(reason).map_err(|_| INVALID_UTF8)?;
@@ -351,14 +417,38 @@ mod tests {
         assert_eq!(code(&close(1000, &[0xff])), 1007);
     }
 
+    #[test]
+    fn after_a_violation_only_a_close_is_looked_for() {
+        for broken in [
+            frame(0xc1, b"reserved bit"),
+            frame(0x83, b"reserved opcode"),
+            frame(0x82, &[0; 70_000]),
+            frame(0x81, &[0xff]),
+            vec![0x81, 0x05, b'h', b'e', b'l', b'l', b'o'],
+        ] {
+            for cuts in [1, 7, 100_000] {
+                let mut frames = ClientFrames::default();
+                let (mut seen, mut violations) = (Vec::new(), 0);
+                let bytes = [broken.clone(), frame(0x89, b"no answer"), frame(0x88, &[0x03, 0xe8])].concat();
+                for part in bytes.chunks(cuts) {
+                    violations += usize::from(frames.feed(part, &mut |incoming| seen.push(incoming)).is_err());
+                }
+                assert_eq!(
+                    (seen, violations),
+                    (vec![Incoming::Close(None)], 1),
+                    "{:x?}",
+                    &broken[..2]
+                );
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_or_hold_more_than_a_message(bytes in proptest::collection::vec(any::<u8>(), 0..9000)) {
             let mut frames = ClientFrames::default();
             for part in bytes.chunks(97) {
-                if frames.feed(part, &mut |_| {}).is_err() {
-                    break;
-                }
+                let _ = frames.feed(part, &mut |_| {});
                 prop_assert!(frames.data.len() <= MAX_MESSAGE_BYTES);
                 prop_assert!(frames.control.len() <= MAX_CONTROL_BYTES);
                 prop_assert!(frames.header.len() <= MAX_HEADER_BYTES);

@@ -34,8 +34,6 @@ pub struct Transport<S> {
     /// What was read together with the request's head, before the stream was taken over.
     ahead: Bytes,
     frames: ClientFrames,
-    /// Set by a violation: from then on bytes are only discarded.
-    deaf: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
@@ -45,7 +43,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             stream,
             ahead: Bytes::copy_from_slice(ahead),
             frames: ClientFrames::default(),
-            deaf: false,
         }
     }
 
@@ -69,21 +66,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 
     fn feed(&mut self, bytes: &[u8], take: &mut impl FnMut(Incoming)) -> Heard {
-        if self.deaf {
-            return Heard::Something;
-        }
         match self.frames.feed(bytes, take) {
             Ok(()) => Heard::Something,
-            Err(violation) => {
-                self.deaf = true;
-                Heard::Violation(violation)
-            }
+            Err(violation) => Heard::Violation(violation),
         }
-    }
-
-    /// Whether the client broke the protocol, so that nothing it sends is understood any more.
-    pub fn is_deaf(&self) -> bool {
-        self.deaf
     }
 
     /// Writes as much as the stream takes at once.
