@@ -1,9 +1,9 @@
 //! Compares what one viewer receives with what was written.
 //!
-//! What a viewer may see is not one sequence: it depends on when the server looked. So the place of a viewer is a set of
-//! possible states, of which each message leaves those that it fits; a message that fits none is a violation. Usually
-//! there is one state. Blank lines bear no number: they are counted, and must be accounted for by the next line that
-//! does.
+//! What a viewer may see is not one sequence: it depends on when the server looked. So the place of a viewer is a set
+//! of possible states, of which each message leaves those that it fits; a message that fits none is a violation.
+//! Usually there is one state. Blank lines bear no number: they are counted, and must be accounted for by the next line
+//! that does.
 
 use crate::lines::{self, Id};
 use crate::model::{Content, Ending, Model, State as Truth};
@@ -16,6 +16,10 @@ const MAX_REWRITTEN: usize = 10_000;
 const HEAD_BYTES: u64 = 1024;
 /// Late lines of a rotated file may be under way for so long when a viewer joins.
 const LATE_SLACK: u32 = 1_000;
+/// From here on a handshake has been waited for in vain.
+const BUSY_WAIT: u32 = 295;
+/// So far behind a busy server may be.
+const BUSY_BEHIND: u32 = 10_000;
 
 /// Which line of a content may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +141,12 @@ pub struct Checker {
 
 impl Checker {
     /// A viewer whose handshake has just ended. `grace`: how long a removed file can still be joined.
+    ///
+    /// A server that is busy with a backlog keeps nobody waiting for longer than [`BUSY_WAIT`]; after that, history is
+    /// of what it has read so far.
     pub fn new(model: &Model, before: &Before, grace: u32) -> Self {
+        let busy = model.now() - before.millis >= BUSY_WAIT;
+        let since = before.millis.saturating_sub(if busy { BUSY_BEHIND } else { 0 });
         let truth = model.lock();
         let mut states = Vec::new();
         for (at, content) in truth.contents.iter().enumerate().rev() {
@@ -145,20 +154,20 @@ impl Checker {
                 let grace = if end.ending == Ending::Removed { grace } else { 0 };
                 end.done.map(|done| done + grace)
             });
-            if ended.is_some_and(|ended| ended < before.millis) {
+            if ended.is_some_and(|ended| ended < since) {
                 break;
             }
             let known = before.written.iter().find(|(number, _)| *number == at);
-            let sure = known.map_or(content.copied, |(_, written)| *written);
+            let sure = known.map_or(content.copied, |(_, written)| if busy { 0 } else { *written });
             let mut place = Place::last_of(sure);
             place.high = Some(content.lines.len().saturating_sub(HISTORY));
             let rotated = truth.contents.iter().enumerate().take(at).rev().take(8).rev();
             let late = rotated.filter(|(_, old)| {
                 let rotated = matches!(old.end, Some(end) if matches!(end.ending, Ending::Rotated { .. }));
-                rotated && old.closed.is_none_or(|closed| closed + LATE_SLACK >= before.millis)
+                rotated && old.closed.is_none_or(|closed| closed + LATE_SLACK >= since)
             });
             let late = late.map(|(number, old)| {
-                let since = before.millis.saturating_sub(LATE_SLACK);
+                let since = since.saturating_sub(LATE_SLACK);
                 let place = Place {
                     zero: false,
                     low: old.lines.partition_point(|line| line.millis < since),

@@ -30,6 +30,7 @@ use crate::viewers::Viewer;
 use crate::writer::Writer;
 
 const GRACE_MILLIS: u32 = 1_000;
+/// How often the server is looked at.
 const RSS_EVERY: Duration = Duration::from_millis(250);
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How long all may take beside the time that is asked for.
@@ -181,7 +182,7 @@ fn soak(args: &Args) -> Result<bool> {
         .map(|writer| thread::spawn(move || writer.run()))
         .collect();
 
-    let sampled = watch(&server, &shared, length);
+    let samples = watch(&server, &shared, length, began);
     shared.stop();
     for writer in writers {
         match writer.join() {
@@ -194,25 +195,52 @@ fn soak(args: &Args) -> Result<bool> {
     for viewer in viewers {
         runtime.block_on(viewer).context("a viewer panicked")?;
     }
-    let (mut resident, failure) = sampled;
-    resident.push(server.resident().unwrap_or(0));
+    let Samples {
+        resident,
+        waited,
+        failure,
+    } = samples;
     let stopped = match failure {
         Some(error) => Err(error),
         None => server.stop(),
     };
+    let (longest, at) = waited;
+    println!(
+        "the server's reader waited for a core {} ms of {} ms at most, at {} ms",
+        longest.as_millis(),
+        RSS_EVERY.as_millis(),
+        at.as_millis()
+    );
     Ok(report(args, &plan, &shared, &resident, stopped, began.elapsed()))
 }
 
-/// Waits for the time to pass, and samples the server's memory meanwhile.
-fn watch(server: &Server, shared: &Shared, length: Duration) -> (Vec<u64>, Option<anyhow::Error>) {
+/// What was seen of the server while it ran.
+#[derive(Debug, Default)]
+struct Samples {
+    /// Resident memory in KiB.
+    resident: Vec<u64>,
+    /// The longest that its reader waited for a core between two samples, and when: a reader that gets no time can miss
+    /// a file that was there for a moment only.
+    waited: (Duration, Duration),
+    failure: Option<anyhow::Error>,
+}
+
+/// Waits for the time to pass, and samples the server meanwhile.
+fn watch(server: &Server, shared: &Shared, length: Duration, epoch: Instant) -> Samples {
     let began = Instant::now();
-    let mut resident = Vec::new();
+    let mut samples = Samples::default();
+    let mut waited = server.waited();
     let mut told_at = began;
     while began.elapsed() < length {
         match server.resident() {
-            Ok(kib) => resident.push(kib),
-            Err(error) => return (resident, Some(error)),
+            Ok(kib) => samples.resident.push(kib),
+            Err(error) => {
+                samples.failure = Some(error);
+                break;
+            }
         }
+        let before = std::mem::replace(&mut waited, server.waited());
+        samples.waited = samples.waited.max((waited.saturating_sub(before), epoch.elapsed()));
         if told_at.elapsed() >= REPORT_EVERY {
             told_at = Instant::now();
             eprintln!(
@@ -220,12 +248,12 @@ fn watch(server: &Server, shared: &Shared, length: Duration) -> (Vec<u64>, Optio
                 began.elapsed().as_secs(),
                 shared.lines_written.load(Ordering::Relaxed),
                 shared.lines_checked.load(Ordering::Relaxed),
-                resident.last().copied().unwrap_or(0) >> 10
+                samples.resident.last().copied().unwrap_or(0) >> 10
             );
         }
         thread::sleep(RSS_EVERY);
     }
-    (resident, None)
+    samples
 }
 
 fn report(args: &Args, plan: &Plan, shared: &Shared, resident: &[u64], stopped: Result<()>, took: Duration) -> bool {

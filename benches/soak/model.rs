@@ -1,8 +1,8 @@
 //! What was written to each file, and what happened to it: the truth that viewers' streams are compared with.
 //!
-//! The life of a name is a row of contents. A content ends by a rotation, by a truncation or a rewriting in place, by an
-//! editor's save, or by removal; then the next one begins. Everything is entered here before it is done to the file, so
-//! that no viewer can see what is not here; what surely stands in the file is counted after it was written.
+//! The life of a name is a row of contents. A content ends by a rotation, by a truncation or a rewriting in place, by
+//! an editor's save, or by removal; then the next one begins. Everything is entered here before it is done to the file,
+//! so that no viewer can see what is not here; what surely stands in the file is counted after it was written.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

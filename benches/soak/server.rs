@@ -94,6 +94,24 @@ impl Server {
             .with_context(|| format!("the server has ended by itself{}", self.said()))
     }
 
+    /// For how long its reading thread has waited for a core so far; 0 where the kernel doesn't tell.
+    pub fn waited(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let reader = tasks
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|task| task.path())
+            .find(|path| {
+                let name = fs::read_to_string(path.join("comm"));
+                name.is_ok_and(|name| name.trim() == "reader")
+            });
+        // Nanoseconds on a core, nanoseconds waiting for one, and how often.
+        let stat = reader.and_then(|path| fs::read_to_string(path.join("schedstat")).ok());
+        let nanos = stat.and_then(|stat| stat.split_ascii_whitespace().nth(1)?.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or(0))
+    }
+
     /// What it said on standard error, the end of it.
     pub fn said(&self) -> String {
         let said = fs::read(&self.said).unwrap_or_default();

@@ -455,7 +455,17 @@ impl Writer {
     }
 
     fn rewrite(&mut self) -> Result<()> {
-        let (count, wait) = (1 + self.rng.below(3_000), self.rng.percent(50));
+        let (mut count, mut wait) = (1 + self.rng.below(3_000), self.rng.percent(50));
+        if self.rng.percent(50) {
+            // Twice, the second time just when the first is being read.
+            let old = self.end_in_place("rewritten twice at once", wait, Vec::new());
+            self.file.set_len(0)?;
+            self.ended_in_place(old, 0, 0);
+            self.write(300)?;
+            thread::sleep(Duration::from_micros(self.rng.below(7_000) as u64));
+            count = 200 + self.rng.below(200);
+            wait = false;
+        }
         let old = self.end_in_place("rewritten in place", wait, Vec::new());
         self.file.set_len(0)?;
         self.ended_in_place(old, 0, 0);
