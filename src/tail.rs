@@ -23,7 +23,7 @@ use crate::chunk::{Batch, Event};
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found};
-use generation::{BLOCK_BYTES, FileId, Generation, Rules, Step};
+use generation::{FileId, Generation, Rules, Step};
 use marker::Content;
 use watch::Mark;
 
@@ -82,6 +82,28 @@ enum Reading {
     More,
     /// There is more, or may be, at this time.
     Later(Instant),
+    /// Not the content that was read before.
+    Changed,
+}
+
+impl Reading {
+    /// When to go on, where that is not left to what happens.
+    fn again_at(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::AtEnd => None,
+            Self::More | Self::Changed => Some(now),
+            Self::Later(at) => Some(at),
+        }
+    }
+}
+
+/// What the lines of a file count as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Lines of the file that bears the name.
+    Current,
+    /// Lines of a file that lost the name, which are no part of the new one's history.
+    Late,
 }
 
 /// A rotated file that may still be written to.
@@ -89,6 +111,8 @@ enum Reading {
 struct Draining {
     generation: Generation,
     until: Instant,
+    /// Its size when the time was over, which is as far as it is read.
+    end: Option<u64>,
 }
 
 /// Follows one name.
@@ -112,9 +136,11 @@ struct Tail {
     short_since: Option<Instant>,
     /// Since when the name has led nowhere.
     gone_since: Option<Instant>,
+    /// How far the file is read once the name is gone for good: a writer that never pauses would put off its end.
+    end: Option<u64>,
     published_at: Instant,
-    /// Whether the last read was a full block, so that more is waiting on disk.
-    behind: bool,
+    /// Whether the server stops, so that nothing is waited for.
+    stopping: bool,
     /// Whether it was said that the name can't be looked at.
     name_warned: bool,
     /// Whether it was said that the file can't be read.
@@ -148,7 +174,9 @@ impl Tail {
         })?;
         // What events opened before this file was is older than it, or this one.
         mark.take_found();
-        channel.feed(history);
+        if !channel.feed(history) {
+            return Err(Found::Fed);
+        }
         channel.set_encoding(current.encoding());
         debug!(file = %channel.name(), path = %path.display(), "following");
         Ok(Self {
@@ -164,8 +192,9 @@ impl Tail {
             announced: false,
             short_since: None,
             gone_since: None,
+            end: None,
             published_at: now,
-            behind: false,
+            stopping: false,
             name_warned: false,
             read_warned: false,
         })
@@ -197,9 +226,9 @@ impl Tail {
         let grew_at = self.grew_at;
         let ticket = self.channel.asked();
         let config = self.channel.settings().current();
-        let mut reading;
+        let (mut drained, mut reading);
         loop {
-            self.drain(now, buffer);
+            drained = self.drain(now, buffer);
             reading = self.follow(&config, now, buffer);
             self.look_at_name(&config, now);
             // The name may have changed hands after the last read: what came before that is read first.
@@ -221,19 +250,28 @@ impl Tail {
         if self.grew_at != grew_at {
             self.announced = announced;
         }
-        if reading != Reading::AtEnd {
-            return Turn::At(match reading {
-                Reading::Later(at) => at,
-                Reading::AtEnd | Reading::More => now,
-            });
-        }
+        let again_at = [drained, reading].into_iter().filter_map(|r| r.again_at(now)).min();
         let grace = config.stream.rotate_grace.0;
         if self.gone_since.is_some_and(|since| now.duration_since(since) >= grace) {
-            self.finish(now, buffer);
-            return Turn::Over;
+            if reading == Reading::AtEnd && self.draining.is_empty() {
+                self.finish();
+                return Turn::Over;
+            }
+            self.come_to_an_end(now);
+            return Turn::At(again_at.unwrap_or(now));
         }
-        self.channel.looked(ticket, Found::Fed);
-        Turn::At(self.next_look(&config, now))
+        self.end = None;
+        if reading == Reading::AtEnd {
+            self.channel.looked(ticket, Found::Fed);
+        }
+        let next_look = self.next_look(&config, now);
+        Turn::At(again_at.map_or(next_look, |at| at.min(next_look)))
+    }
+
+    /// The last turn of a server that stops: nothing is waited for any more.
+    fn last_turn(&mut self, now: Instant, buffer: &mut [u8]) {
+        self.stopping = true;
+        self.turn(now, buffer);
     }
 
     /// When the next turn is due if nothing happens.
@@ -264,33 +302,42 @@ impl Tail {
     }
 
     /// Reads what is still written to files that lost the name, and lets go of those whose time is over.
-    fn drain(&mut self, now: Instant, buffer: &mut [u8]) {
-        let Self { channel, draining, .. } = self;
-        draining.retain_mut(|Draining { generation, until }| {
-            let mut batch = Batch::default();
-            let mut taken = 0;
-            let ended = loop {
-                match generation.read(buffer, u64::MAX, now, &mut |text| batch.push(text)) {
-                    Ok(Step::Took(len)) => {
-                        taken += len;
-                        channel.metrics().bytes_read.increment(len as u64);
-                        if batch.is_full() {
-                            publish_late(channel, &mut batch, now);
-                        }
-                        if taken >= TURN_BYTES {
-                            break false;
-                        }
-                    }
-                    Ok(Step::End) => break now >= *until,
-                    Ok(Step::Changed) | Err(_) => break true,
+    fn drain(&mut self, now: Instant, buffer: &mut [u8]) -> Reading {
+        let mut soonest = Reading::AtEnd;
+        let (channel, published_at) = (&self.channel, &mut self.published_at);
+        self.draining.retain_mut(|Draining { generation, until, end }| {
+            if now >= *until && end.is_none() {
+                *end = generation.size().ok();
+            }
+            let limit = end.unwrap_or(u64::MAX);
+            let reading = read_on(channel, published_at, generation, limit, Standing::Late, now, buffer);
+            let ended = match reading {
+                Ok((Reading::AtEnd, _)) => now >= *until,
+                Ok((Reading::Changed, _)) | Err(_) => true,
+                Ok((more, _)) => {
+                    let at = [soonest, more].into_iter().filter_map(|r| r.again_at(now)).min();
+                    soonest = at.map_or(Reading::AtEnd, Reading::Later);
+                    false
                 }
             };
             if ended {
+                let mut batch = Batch::default();
                 generation.flush_partial(true, &mut |text| batch.push(text));
+                publish(channel, &mut batch, Standing::Late, false);
             }
-            publish_late(channel, &mut batch, now);
             !ended
         });
+        soonest
+    }
+
+    /// Has all files read as far as they are written now, and no further.
+    fn come_to_an_end(&mut self, now: Instant) {
+        if self.end.is_none() {
+            self.end = self.current.size().ok();
+            for draining in &mut self.draining {
+                draining.until = draining.until.min(now);
+            }
+        }
     }
 
     /// Compares the current file with what was read of it and reads on.
@@ -321,45 +368,12 @@ impl Tail {
             }
             Content::Other => self.truncated(config)?,
         }
-        let mut taken = 0;
-        let reading = loop {
-            if self.behind && self.channel.wants_pause() && self.published_at.elapsed() < PAUSE {
-                break Reading::Later(now + PAUSE_STEP);
-            }
-            if taken >= TURN_BYTES {
-                break Reading::More;
-            }
-            let replays = self.current.replays();
-            let mut batch = Batch::default();
-            let (channel, published_at) = (&self.channel, &mut self.published_at);
-            let step = self.current.read(buffer, u64::MAX, now, &mut |text| {
-                batch.push(text);
-                if batch.is_full() {
-                    publish(channel, &mut batch, replays);
-                    *published_at = Instant::now();
-                }
-            })?;
-            if !batch.is_empty() {
-                publish(channel, &mut batch, replays);
-                *published_at = Instant::now();
-            }
-            match step {
-                Step::Took(len) => {
-                    taken += len.max(1);
-                    self.behind = len >= BLOCK_BYTES;
-                    self.grew_at = Some(now);
-                    if !replays {
-                        self.channel.metrics().bytes_read.increment(len as u64);
-                    }
-                }
-                Step::End => {
-                    self.behind = false;
-                    break Reading::AtEnd;
-                }
-                // The next turn finds out what happened.
-                Step::Changed => break Reading::More,
-            }
-        };
+        let (channel, published_at, current) = (&self.channel, &mut self.published_at, &mut self.current);
+        let limit = self.end.unwrap_or(u64::MAX);
+        let (reading, grew) = read_on(channel, published_at, current, limit, Standing::Current, now, buffer)?;
+        if grew {
+            self.grew_at = Some(now);
+        }
         self.channel.set_encoding(self.current.encoding());
         Ok(reading)
     }
@@ -444,7 +458,11 @@ impl Tail {
     /// may still be linked, or the new file still empty. None once it can.
     fn undecided_until(&self, now: Instant) -> Option<Instant> {
         let (next, found_at) = self.queued.front()?;
-        if self.queued.len() > 1 || now.duration_since(*found_at) >= REWRITE_WAIT || !next.is_untouched() {
+        if self.stopping
+            || self.queued.len() > 1
+            || now.duration_since(*found_at) >= REWRITE_WAIT
+            || !next.is_untouched()
+        {
             return None;
         }
         let empty = next.is_empty().unwrap_or(false);
@@ -479,11 +497,12 @@ impl Tail {
                 let mut oldest = self.draining.remove(0);
                 let mut batch = Batch::default();
                 oldest.generation.flush_partial(true, &mut |text| batch.push(text));
-                publish_late(&self.channel, &mut batch, found_at);
+                publish(&self.channel, &mut batch, Standing::Late, false);
             }
             self.draining.push(Draining {
                 generation: before,
                 until: found_at + config.stream.rotate_wait.0,
+                end: None,
             });
         }
         self.short_since = None;
@@ -504,22 +523,18 @@ impl Tail {
                 draining.generation.flush_partial(false, &mut |text| batch.push(text));
             }
         }
-        publish_late(&self.channel, &mut batch, now);
+        publish(&self.channel, &mut batch, Standing::Late, false);
         if due(&self.current) {
             self.current.flush_partial(false, &mut |text| batch.push(text));
-            publish(&self.channel, &mut batch, false);
+            publish(&self.channel, &mut batch, Standing::Current, false);
         }
     }
 
-    /// The file is gone for good: sends what was not read yet, then says so.
-    fn finish(&mut self, now: Instant, buffer: &mut [u8]) {
-        for draining in &mut self.draining {
-            draining.until = now;
-        }
-        self.drain(now, buffer);
+    /// The file is gone for good, and all that was in it is read.
+    fn finish(&mut self) {
         let mut batch = Batch::default();
         self.current.flush_partial(true, &mut |text| batch.push(text));
-        publish(&self.channel, &mut batch, false);
+        publish(&self.channel, &mut batch, Standing::Current, false);
         self.channel.publish_event(Event::Removed);
     }
 
@@ -544,20 +559,59 @@ fn next_beat(time: Instant) -> Instant {
     time + Duration::from_millis(u64::try_from(missing).unwrap_or(0))
 }
 
-/// Sends lines of the current file.
-fn publish(channel: &Channel, batch: &mut Batch, replays: bool) {
+/// Reads a file to its end or `limit`, or as much as it may in a turn, and sends the lines. Also says whether there was
+/// anything to read.
+fn read_on(
+    channel: &Channel,
+    published_at: &mut Instant,
+    generation: &mut Generation,
+    limit: u64,
+    standing: Standing,
+    now: Instant,
+    buffer: &mut [u8],
+) -> io::Result<(Reading, bool)> {
+    let mut taken = 0;
+    let reading = loop {
+        if generation.is_behind() && channel.wants_pause() && published_at.elapsed() < PAUSE {
+            break Reading::Later(now + PAUSE_STEP);
+        }
+        if taken >= TURN_BYTES {
+            break Reading::More;
+        }
+        let replays = generation.replays();
+        let mut batch = Batch::default();
+        let step = generation.read(buffer, limit, now, &mut |text| {
+            batch.push(text);
+            if batch.is_full() {
+                publish(channel, &mut batch, standing, replays);
+                *published_at = Instant::now();
+            }
+        })?;
+        if !batch.is_empty() {
+            publish(channel, &mut batch, standing, replays);
+            *published_at = Instant::now();
+        }
+        match step {
+            Step::Took(len) => {
+                taken += len.max(1);
+                if !replays {
+                    channel.metrics().bytes_read.increment(len as u64);
+                }
+            }
+            Step::End => break Reading::AtEnd,
+            Step::Changed => break Reading::Changed,
+        }
+    };
+    Ok((reading, taken > 0))
+}
+
+/// Sends lines, which count as read unless the file is being read again.
+fn publish(channel: &Channel, batch: &mut Batch, standing: Standing, replays: bool) {
     let batch = std::mem::take(batch);
     if !replays {
         channel.metrics().lines_read.increment(batch.lines());
     }
-    channel.publish(batch, Instant::now(), true);
-}
-
-/// Sends lines of a file that lost the name, which are no part of the new one's history.
-fn publish_late(channel: &Channel, batch: &mut Batch, read_at: Instant) {
-    let batch = std::mem::take(batch);
-    channel.metrics().lines_read.increment(batch.lines());
-    channel.publish(batch, read_at, false);
+    channel.publish(batch, Instant::now(), standing == Standing::Current);
 }
 
 fn rules(config: &Config, label: Option<Decoder>) -> Rules {

@@ -207,7 +207,7 @@ impl Channel {
         };
         match answer(BUSY_WAIT).await {
             Some(found) => found,
-            None if self.lock().fed => Found::Fed,
+            None if self.is_fed() => Found::Fed,
             None => answer(HUNG_WAIT).await.unwrap_or(Found::Unreadable),
         }
     }
@@ -256,6 +256,11 @@ impl Channel {
         self.stopping_since.get().map(Instant::elapsed)
     }
 
+    /// Whether a source publishes into it.
+    pub fn is_fed(&self) -> bool {
+        self.lock().fed
+    }
+
     // The side of the source.
 
     /// The ticket of the last look that was asked for; a look that begins now answers it and all before it.
@@ -274,34 +279,30 @@ impl Channel {
         });
     }
 
-    /// Begins to be fed, with the last lines of what feeds it.
-    pub fn feed(&self, history: Batch) {
+    /// Begins to be fed, with the last lines of what feeds it. Says no where another source feeds it.
+    #[must_use]
+    pub fn feed(&self, history: Batch) -> bool {
         let config = self.settings.current();
         let slots = config.limits.backlog_chunks;
         let mut state = self.lock();
+        if state.fed {
+            return false;
+        }
         if state.sender.receiver_count() == 0 && state.slots != slots {
             state.sender = broadcast::Sender::new(slots);
             state.slots = slots;
         }
         state.fed = true;
         state.empty_since = Instant::now();
-        state.ring.clear();
-        let lines = history.lines();
-        state.next_line = state.next_line.plus(lines);
-        state
-            .ring
-            .push(&history.into_frames(), lines, config.stream.history_lines);
+        state.next_line = state.next_line.plus(history.lines());
+        state.ring.replace(history, config.stream.history_lines);
+        true
     }
 
     /// Replaces the last lines by those of a file that is followed again, which were sent before.
     pub fn set_history(&self, history: Batch) {
         let config = self.settings.current();
-        let lines = history.lines();
-        let mut state = self.lock();
-        state.ring.clear();
-        state
-            .ring
-            .push(&history.into_frames(), lines, config.stream.history_lines);
+        self.lock().ring.replace(history, config.stream.history_lines);
     }
 
     /// Sends lines to all viewers. Lines that are no `history` are for those connected alone.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::chunk::{Chunk, LineNumber};
+use crate::chunk::{Batch, Chunk, LineNumber};
 use crate::ws::frame;
 
 /// A ring of the last lines, each a slice of the chunk that brought it.
@@ -21,6 +21,13 @@ pub(super) struct Ring {
 impl Ring {
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Holds these lines alone.
+    pub(super) fn replace(&mut self, lines: Batch, capacity: usize) {
+        self.clear();
+        let count = lines.lines();
+        self.push(&lines.into_frames(), count, capacity);
     }
 
     /// Appends the lines of a chunk and drops those beyond the last `capacity`.
@@ -56,7 +63,6 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::Batch;
 
     fn push(ring: &mut Ring, texts: &[&str], capacity: usize) {
         let mut batch = Batch::default();

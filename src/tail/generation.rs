@@ -102,6 +102,8 @@ pub(super) struct Generation {
     partial_since: Option<Instant>,
     /// Up to here it is read again after a truncation.
     replay_end: u64,
+    /// Whether the last read was a full block, so that more is probably waiting on disk.
+    behind: bool,
 }
 
 /// Opens a regular file for reading. Does not wait for a FIFO or device, and does not follow into one.
@@ -144,6 +146,7 @@ impl Generation {
             splitter,
             partial_since: None,
             replay_end: 0,
+            behind: false,
         }
     }
 
@@ -165,6 +168,16 @@ impl Generation {
     /// Whether it is being read again after a truncation.
     pub(super) fn replays(&self) -> bool {
         self.offset < self.replay_end
+    }
+
+    /// Whether more is probably waiting on disk.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Bytes it holds now.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.size())
     }
 
     /// When its last line without an end was last added to, where it is waiting to be sent.
@@ -199,7 +212,7 @@ impl Generation {
 
     /// Whether it holds nothing.
     pub(super) fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.size() == 0)
+        Ok(self.size()? == 0)
     }
 
     /// The last whole lines before what is to be read next, for those who connect.
@@ -220,7 +233,7 @@ impl Generation {
 
     /// Goes back to where the last `lines` whole lines begin, and returns where they end.
     pub(super) fn seek_last_lines(&mut self, lines: usize) -> io::Result<u64> {
-        let size = self.file.metadata()?.size();
+        let size = self.size()?;
         self.seek_last_lines_before(size, lines)
     }
 
@@ -249,7 +262,7 @@ impl Generation {
     /// file is another one than before.
     pub(super) fn restart(&mut self, max_lines: usize, last_lines: usize) -> io::Result<()> {
         let old_head = std::mem::take(&mut self.head);
-        let size = self.file.metadata()?.size();
+        let size = self.size()?;
         self.decoder = self.rules.decoder;
         self.sample = Vec::new();
         let unit = self.decoder.map_or(Unit::Byte, Decoder::unit);
@@ -285,11 +298,12 @@ impl Generation {
         let room = room.min(buffer.len());
         let buffer = buffer.get_mut(..room).unwrap_or_default();
         let len = read_full(&self.file, self.offset, buffer)?;
+        self.behind = len >= BLOCK_BYTES;
         let bytes = buffer.get(..len).unwrap_or_default();
         if bytes.is_empty() {
             return Ok(Step::End);
         }
-        if self.marker.check(&self.file)? != Content::Same {
+        if !self.is_still(bytes)? {
             return Ok(Step::Changed);
         }
         if self.offset == 0 && is_cut_bom(bytes) {
@@ -344,6 +358,16 @@ impl Generation {
         take(&decoder.decode(line));
         let sent = line.bytes.len();
         self.splitter.part(sent);
+    }
+
+    /// Whether what was just read followed what was read before. At the beginning, where nothing was, whether it is
+    /// still there.
+    fn is_still(&self, read: &[u8]) -> io::Result<bool> {
+        if self.offset == 0 {
+            let head = read.get(..HEAD_BYTES).unwrap_or(read);
+            return Ok(read_up_to(&self.file, 0, head.len())? == head && self.size()? >= read.len() as u64);
+        }
+        Ok(self.marker.check(&self.file)? == Content::Same)
     }
 
     fn decoder(&self) -> Decoder {
@@ -415,7 +439,7 @@ impl Generation {
     /// file is held back until text comes.
     fn cross_hole(&mut self, block: &[u8]) -> io::Result<Step> {
         let block_end = self.offset + block.len() as u64;
-        let size = self.file.metadata()?.size();
+        let size = self.size()?;
         // What was looked through is not looked through again, unless the file system knows of data there that it did
         // not know of before, or the file has shrunk.
         let at = self.hole_end.min(size).max(block_end);

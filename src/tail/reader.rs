@@ -31,16 +31,24 @@ const MAX_THREADS: usize = 8;
 pub struct Reader {
     metrics: Arc<Metrics>,
     wakeups: Wakeups,
-    threads: Mutex<Threads>,
+    threads: Arc<Mutex<Threads>>,
 }
 
 #[derive(Debug, Default)]
 struct Threads {
     /// Where each one's file system is mounted.
     running: Vec<(PathBuf, Thread)>,
-    /// Which of them reads a file.
-    by_name: HashMap<Arc<str>, usize>,
+    places: HashMap<Arc<str>, Place>,
     stopped: bool,
+}
+
+/// Who reads a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is being found out.
+    Sought,
+    /// This one of the threads, until it lets go of the file.
+    Thread(usize),
 }
 
 #[derive(Debug)]
@@ -113,17 +121,13 @@ impl Reader {
         Self {
             metrics,
             wakeups,
-            threads: Mutex::default(),
+            threads: Arc::default(),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Threads> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all threads that were started run.
     pub fn is_running(&self) -> bool {
-        let threads = self.lock();
+        let threads = lock(&self.threads);
         let alive = |thread: &Thread| thread.shared.running.load(Ordering::Acquire);
         !threads.stopped && threads.running.iter().all(|(_, thread)| alive(thread))
     }
@@ -131,7 +135,7 @@ impl Reader {
     /// Reads every file once more, then ends the threads. Blocks until that is done, which it never is where a file
     /// system hangs.
     pub fn stop(&self) {
-        let mut threads = self.lock();
+        let mut threads = lock(&self.threads);
         threads.stopped = true;
         let running = mem::take(&mut threads.running);
         drop(threads);
@@ -144,54 +148,99 @@ impl Reader {
             let _ = handle.join();
         }
     }
-
-    /// The thread that reads the file of a channel.
-    fn thread_of(&self, channel: &Channel) -> io::Result<Option<Arc<Shared>>> {
-        let mut threads = self.lock();
-        if threads.stopped {
-            return Ok(None);
-        }
-        let known = threads.by_name.get(channel.name()).copied();
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let config = channel.settings().current();
-                let file = config.files.iter().find(|file| *file.name == **channel.name());
-                let mount = mount_of(&file.map(|file| config.path_of(file)).unwrap_or_default());
-                let same = threads.running.iter().position(|(other, _)| *other == mount);
-                let index = match same {
-                    Some(index) => index,
-                    None if threads.running.len() >= MAX_THREADS => MAX_THREADS - 1,
-                    None => {
-                        let thread = Thread::start(Arc::clone(&self.metrics), self.wakeups)?;
-                        threads.running.push((mount, thread));
-                        threads.running.len() - 1
-                    }
-                };
-                threads.by_name.insert(Arc::clone(channel.name()), index);
-                index
-            }
-        };
-        Ok(threads.running.get(index).map(|(_, thread)| Arc::clone(&thread.shared)))
-    }
 }
 
 impl Source for Reader {
     fn look(&self, channel: &Arc<Channel>) {
-        match self.thread_of(channel) {
-            Ok(Some(shared)) => shared.ask(channel),
-            Ok(None) => {}
-            Err(error) => {
-                error!(%error, "no thread can be started to read files");
-                channel.looked(channel.asked(), Found::Unreadable);
+        let mut threads = lock(&self.threads);
+        if threads.stopped {
+            return;
+        }
+        match threads.places.get(channel.name()) {
+            // The answer will be for all who asked until then.
+            Some(Place::Sought) => return,
+            Some(Place::Thread(index)) if channel.is_fed() => {
+                if let Some((_, thread)) = threads.running.get(*index) {
+                    thread.shared.ask(channel);
+                }
+                return;
             }
+            _ => threads.places.insert(Arc::clone(channel.name()), Place::Sought),
+        };
+        drop(threads);
+        let seeker = Seeker {
+            channel: Arc::clone(channel),
+            threads: Arc::clone(&self.threads),
+            metrics: Arc::clone(&self.metrics),
+            wakeups: self.wakeups,
+        };
+        // On a thread of its own: a link may lead into a file system that hangs, which is found out by hanging.
+        let seeking = thread::Builder::new().name("seeker".to_owned());
+        if let Err(error) = seeking.spawn(move || seeker.seek()) {
+            fail(channel, &error);
+            lock(&self.threads).places.remove(channel.name());
         }
     }
 }
 
-/// Where the file system of a path is mounted, told by the text of the path alone: asking the file system could hang.
+/// Finds the thread for a file.
+struct Seeker {
+    channel: Arc<Channel>,
+    threads: Arc<Mutex<Threads>>,
+    metrics: Arc<Metrics>,
+    wakeups: Wakeups,
+}
+
+impl Seeker {
+    fn seek(self) {
+        let config = self.channel.settings().current();
+        let file = config.files.iter().find(|file| *file.name == **self.channel.name());
+        let mount = mount_of(&real_path(&file.map(|file| config.path_of(file)).unwrap_or_default()));
+        let mut threads = lock(&self.threads);
+        if threads.stopped {
+            return;
+        }
+        let same = threads.running.iter().position(|(other, _)| *other == mount);
+        let index = match same {
+            Some(index) => index,
+            None if threads.running.len() >= MAX_THREADS => MAX_THREADS - 1,
+            None => match Thread::start(self.metrics, self.wakeups) {
+                Ok(thread) => {
+                    threads.running.push((mount, thread));
+                    threads.running.len() - 1
+                }
+                Err(error) => {
+                    threads.places.remove(self.channel.name());
+                    return fail(&self.channel, &error);
+                }
+            },
+        };
+        let name = Arc::clone(self.channel.name());
+        threads.places.insert(name, Place::Thread(index));
+        if let Some((_, thread)) = threads.running.get(index) {
+            thread.shared.ask(&self.channel);
+        }
+    }
+}
+
+fn fail(channel: &Arc<Channel>, error: &io::Error) {
+    error!(%error, "no thread can be started to read files");
+    channel.looked(channel.asked(), Found::Unreadable);
+}
+
+fn lock(threads: &Mutex<Threads>) -> MutexGuard<'_, Threads> {
+    threads.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a path leads, links followed; for a file that is missing, where its directory is.
+fn real_path(path: &Path) -> PathBuf {
+    let parent = || fs::canonicalize(path.parent().filter(|parent| *parent != Path::new(""))?).ok();
+    let real = fs::canonicalize(path).ok().or_else(parent);
+    real.unwrap_or_else(|| std::path::absolute(path).unwrap_or_default())
+}
+
+/// Where the file system of an absolute path without links is mounted.
 fn mount_of(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_default();
     let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
     mounts
         .split(|&b| b == b'\n')
@@ -283,8 +332,8 @@ impl Files {
                 }
             }
         }
-        for index in (0..self.tails.len()).rev() {
-            self.turn(index);
+        for scheduled in &mut self.tails {
+            scheduled.tail.last_turn(Instant::now(), &mut self.buffer);
         }
         self.metrics.tailers.decrement(self.tails.len() as f64);
     }
@@ -380,9 +429,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mount_of_a_path_is_told_by_its_text() {
+    fn the_mount_of_a_path_is_the_nearest_above_it() {
         assert_eq!(mount_of(Path::new("/proc/self/status")), Path::new("/proc"));
         assert_eq!(mount_of(Path::new("/no such/file")), Path::new("/"));
+        assert_eq!(
+            real_path(Path::new("/proc/self/none")).parent(),
+            Some(Path::new("/proc"))
+        );
         assert_eq!(unescape(b"/a\\040b\\134c\\9"), Path::new("/a b\\c\\9"));
     }
 }

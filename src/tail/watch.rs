@@ -8,12 +8,12 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify_debouncer_full::notify::{
     self, Config, Event, EventHandler, EventKind, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind,
@@ -107,8 +107,33 @@ impl Mark {
 struct Names {
     /// Marks by the last part of the path, which is what all ways to a directory have in common.
     marks: HashMap<OsString, Vec<Weak<Mark>>>,
-    /// The directories that are watched, with the number of files in each.
-    directories: HashMap<PathBuf, usize>,
+    directories: HashMap<PathBuf, Watched>,
+}
+
+/// A directory that is watched.
+#[derive(Debug, Clone, Default)]
+struct Watched {
+    /// Number of files in it that are followed.
+    users: usize,
+    /// Which directory it was when the watch was set; none where it could not be.
+    id: Option<DirectoryId>,
+}
+
+/// Which directory it is. The time of its birth is part of that: a new one may have the number of one that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct DirectoryId {
+    file: FileId,
+    born: Option<SystemTime>,
+}
+
+impl DirectoryId {
+    fn of(directory: &Path) -> Option<Self> {
+        let metadata = fs::metadata(directory).ok()?;
+        Some(Self {
+            file: FileId::of(&metadata),
+            born: metadata.created().ok(),
+        })
+    }
 }
 
 impl Names {
@@ -293,7 +318,7 @@ impl DirectoryWatch {
                 .or_default()
                 .push(Arc::downgrade(&mark));
         }
-        *names.directories.entry(directory.clone()).or_insert(0) += 1;
+        names.directories.entry(directory.clone()).or_default().users += 1;
         drop(names);
         // Also for one that is watched already: whether that works is known afterwards.
         self.watch(&directory);
@@ -308,9 +333,9 @@ impl DirectoryWatch {
             marks.retain(|mark| mark.strong_count() > 0);
             !marks.is_empty()
         });
-        let users = names.directories.get_mut(&directory).map_or(0, |users| {
-            *users -= 1;
-            *users
+        let users = names.directories.get_mut(&directory).map_or(0, |watched| {
+            watched.users -= 1;
+            watched.users
         });
         if users == 0 {
             names.directories.remove(&directory);
@@ -325,14 +350,19 @@ impl DirectoryWatch {
         }
     }
 
-    /// Watches all directories anew if one of them may be another one now.
+    /// Watches those directories anew that are others now, or could not be watched before.
     pub(super) fn renew(&mut self) {
-        if self.hints.renew.swap(false, Ordering::AcqRel) {
-            let directories: Vec<PathBuf> = self.hints.lock().directories.keys().cloned().collect();
-            for directory in directories {
-                self.unwatch(&directory);
-                self.watch(&directory);
-            }
+        if !self.hints.renew.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let mut moved = self.hints.lock().directories.clone();
+        // One that is the same is left alone: between two watches events would be missed.
+        moved.retain(|directory, watched| watched.id.is_none() || DirectoryId::of(directory) != watched.id);
+        for directory in moved.keys() {
+            self.unwatch(directory);
+            self.watch(directory);
+        }
+        if !moved.is_empty() {
             // What happened in between is found by looking.
             let marks: Vec<Arc<Mark>> = self.hints.lock().all_marks().collect();
             self.hints.set_dirty(marks.into_iter());
@@ -340,13 +370,20 @@ impl DirectoryWatch {
     }
 
     fn watch(&mut self, directory: &Path) {
+        // Asked before the watch is set: if it is another one after that, the next look finds that out.
+        let id = DirectoryId::of(directory);
         let result = self.try_watch(directory);
         let watched = result.is_ok();
-        for mark in self.hints.lock().all_marks() {
+        let mut names = self.hints.lock();
+        if let Some(entry) = names.directories.get_mut(directory) {
+            entry.id = id.filter(|_| watched);
+        }
+        for mark in names.all_marks() {
             if directory_of(&mark.path) == directory {
                 mark.watched.store(watched, Ordering::Release);
             }
         }
+        drop(names);
         match result {
             Ok(()) => self.warned = false,
             Err(error) if !self.warned => {
@@ -396,7 +433,6 @@ fn directory_of(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::sync::atomic::AtomicUsize;
 
     use notify_debouncer_full::notify::event::{CreateKind, DataChange, Flag};
