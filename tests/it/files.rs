@@ -409,6 +409,28 @@ async fn t14_a_late_write_three_seconds_after_the_new_file_is_sent() {
 }
 
 #[tokio::test]
+async fn late_lines_of_many_mebibytes_come_before_the_notice_of_the_removal() {
+    let server = TestServer::with(|config| config.stream.rotate_grace = Span::millis(1)).await;
+    let mut old = server.log("a.log");
+    old.lines(["old"]);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.line().await;
+    old.rename(".1");
+    let mut new = server.log("a.log");
+    new.lines(["new"]);
+    assert_eq!(viewer.line().await, "new");
+    let late: Vec<String> = (0..40_000).map(|n| format!("{n:0200}")).collect();
+    old.write(late.join("\n") + "\n");
+    new.lines(["last"]);
+    new.remove();
+    let mut got = viewer.lines(late.len() + 1).await;
+    got.retain(|line| line != "last");
+    assert!(got == late, "late lines are missing");
+    assert_eq!(viewer.line().await, "日志文件 a.log 不再存在");
+    assert_eq!(viewer.closed().await, (4410, "file removed".to_owned()));
+}
+
+#[tokio::test]
 async fn t21_a_file_truncated_in_the_middle_of_a_line_drops_the_partial_line_that_was_held() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
@@ -568,7 +590,17 @@ async fn a_parent_directory_renamed_and_made_anew_is_a_rotation_of_its_files() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mount_that_hangs_stops_only_its_own_files() {
-    let server = TestServer::with(|config| config.files[1].path = Some(config.dir.join("mount/b.log"))).await;
+    hang_mount_of("mount/b.log").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_into_a_mount_that_hangs_stops_no_other_file() {
+    hang_mount_of("link").await;
+}
+
+async fn hang_mount_of(path: &str) {
+    let server = TestServer::with(|config| config.files[1].path = Some(config.dir.join(path))).await;
+    std::os::unix::fs::symlink("mount/b.log", server.path("link")).unwrap();
     fs::create_dir(server.path("source")).unwrap();
     fs::create_dir(server.path("mount")).unwrap();
     let mount = FuseMount::new(&server.path("source"), &server.path("mount")).await;
