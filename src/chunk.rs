@@ -3,7 +3,8 @@
 //! The lines are held in the form in which most viewers get them, a run of WebSocket text frames: handing a chunk to
 //! ten thousand viewers encodes nothing and copies nothing.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -11,6 +12,10 @@ use crate::ws::frame;
 
 /// The most text that is put into one chunk, unless a single line is longer.
 pub const CHUNK_BYTES: usize = 64 << 10;
+
+/// One of so many viewers may be behind when a chunk counts as sent: those that do not read say nothing about how long
+/// sending takes.
+const STRAGGLERS_DIVISOR: usize = 8;
 
 /// The running number of a line in its channel: the first line ever published is 0. It never goes back, also not when
 /// the file is truncated or another one.
@@ -91,11 +96,22 @@ pub struct Chunk {
     lines: u64,
     next_sequence: u64,
     read_at: Option<Instant>,
+    /// Viewers to whom it was handed whole.
+    taken: AtomicUsize,
+    /// With so many of them it counts as sent; never with 0.
+    quorum: usize,
 }
 
 impl Chunk {
-    /// A chunk of lines that were just read, the first of which has the number `first_line`.
-    pub fn live(frames: Bytes, first_line: LineNumber, lines: u64, sequence: u64, read_at: Instant) -> Self {
+    /// A chunk of lines that were just read, the first of which has the number `first_line`, for so many viewers.
+    pub fn live(
+        frames: Bytes,
+        first_line: LineNumber,
+        lines: u64,
+        sequence: u64,
+        read_at: Instant,
+        viewers: usize,
+    ) -> Self {
         Self {
             event: None,
             frames,
@@ -103,6 +119,8 @@ impl Chunk {
             lines,
             next_sequence: sequence + 1,
             read_at: Some(read_at),
+            taken: AtomicUsize::new(0),
+            quorum: viewers - viewers / STRAGGLERS_DIVISOR,
         }
     }
 
@@ -115,6 +133,8 @@ impl Chunk {
             lines,
             next_sequence,
             read_at: None,
+            taken: AtomicUsize::new(0),
+            quorum: 0,
         }
     }
 
@@ -131,6 +151,8 @@ impl Chunk {
             lines: 0,
             next_sequence: sequence + 1,
             read_at: None,
+            taken: AtomicUsize::new(0),
+            quorum: 0,
         }
     }
 
@@ -169,6 +191,13 @@ impl Chunk {
         self.read_at
     }
 
+    /// Counts one more viewer to whom it was handed whole. With the one that makes it sent to all but the last few, it
+    /// returns how long that took since it was read.
+    pub fn count_taken(&self) -> Option<Duration> {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        (taken == self.quorum).then(|| self.read_at.map(|at| at.elapsed()))?
+    }
+
     /// How many of its lines are whole in the first `sent` bytes of its frames.
     pub fn lines_within(&self, sent: usize) -> u64 {
         let frames = frame::ends(&self.frames).take_while(|&end| end <= sent).count() as u64;
@@ -196,13 +225,25 @@ mod tests {
         batch.push("");
         batch.push("cde");
         let lines = batch.lines();
-        let chunk = Chunk::live(batch.into_frames(), LineNumber(7), lines, 0, Instant::now());
+        let chunk = Chunk::live(batch.into_frames(), LineNumber(7), lines, 0, Instant::now(), 1);
         // Frames of 4, 2 and 5 bytes.
         let within: Vec<u64> = (0..=11).map(|sent| chunk.lines_within(sent)).collect();
         assert_eq!(within, [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3]);
         let rest: Vec<usize> = (0..=11).map(|sent| chunk.rest_of_frame(sent).len()).collect();
         assert_eq!(rest, [0, 3, 2, 1, 0, 1, 0, 4, 3, 2, 1, 0]);
         assert_eq!(chunk.next_line().since(LineNumber(7)), 3);
+    }
+
+    #[test]
+    fn it_counts_as_sent_when_all_but_an_eighth_have_it() {
+        let sent_at = |viewers, takes| {
+            let chunk = Chunk::live(Bytes::new(), LineNumber(0), 0, 0, Instant::now(), viewers);
+            (1..=takes).filter(|_| chunk.count_taken().is_some()).count()
+        };
+        assert_eq!((sent_at(1, 0), sent_at(1, 1)), (0, 1));
+        assert_eq!((sent_at(16, 13), sent_at(16, 14), sent_at(16, 16)), (0, 1, 1));
+        let history = Chunk::history(Bytes::new(), LineNumber(0), 0, 0);
+        assert_eq!(history.count_taken(), None);
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct Channel {
     asked: AtomicU64,
     last_look: watch::Sender<Look>,
     stopping_since: OnceLock<Instant>,
+    /// How long the last chunk took to its viewers, in nanoseconds.
+    round: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -126,6 +128,7 @@ impl Channel {
                 found: Found::Missing,
             }),
             stopping_since: OnceLock::new(),
+            round: AtomicU64::new(0),
             state: Mutex::new(State {
                 fed: false,
                 ring: Ring::default(),
@@ -317,7 +320,8 @@ impl Channel {
         if history {
             state.ring.push(&frames, lines, config.stream.history_lines);
         }
-        let chunk = Chunk::live(frames, state.next_line, lines, state.next_sequence, read_at);
+        let viewers = state.viewers.len();
+        let chunk = Chunk::live(frames, state.next_line, lines, state.next_sequence, read_at, viewers);
         state.send(chunk, &config.limits);
     }
 
@@ -371,6 +375,16 @@ impl Channel {
         let reading = state.viewers.values().filter(|progress| progress.reads());
         let fastest = reading.map(|progress| progress.taken()).max();
         fastest.is_some_and(|taken| state.next_sequence.saturating_sub(taken) > lead)
+    }
+
+    /// How long it took the last time until lines were handed to the kernel for all viewers but the last few.
+    pub fn round(&self) -> Duration {
+        Duration::from_nanos(self.round.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_round(&self, round: Duration) {
+        let nanos = u64::try_from(round.as_nanos()).unwrap_or(u64::MAX);
+        self.round.store(nanos, Ordering::Relaxed);
     }
 
     /// Lets go of chunks that all viewers have taken.

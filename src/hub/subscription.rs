@@ -144,6 +144,9 @@ impl Subscription {
     /// A whole chunk was handed to the kernel.
     pub fn took(&self, chunk: &Chunk) {
         self.progress.taken.store(chunk.next_sequence(), Ordering::Relaxed);
+        if let Some(round) = chunk.count_taken() {
+            self.channel.set_round(round);
+        }
     }
 
     /// The viewer's socket takes bytes, or takes none.

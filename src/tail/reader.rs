@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::generation::BLOCK_BYTES;
 use super::watch::{DirectoryWatch, Mark};
-use super::{HOT_POLL, Tail, Turn, Wakeups};
+use super::{Tail, Turn, Wakeups};
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found, Source};
 use crate::metrics::Metrics;
@@ -278,11 +278,11 @@ struct Scheduled {
 }
 
 impl Scheduled {
-    /// When the next turn is due, given what events say. They bring it forward, but not closer to the last turn than
-    /// two reads of a hot file are.
+    /// When the next turn is due, given what events say. They bring it forward, but not into the window in which lines
+    /// gather.
     fn due(&self) -> Instant {
         if self.tail.mark.is_dirty() {
-            self.due.min(self.last + HOT_POLL)
+            self.due.min(self.tail.window_ends(self.last))
         } else {
             self.due
         }
