@@ -33,7 +33,7 @@ const SHUTDOWN_FLUSH: Duration = Duration::from_secs(1);
 
 /// Why the stream to a viewer ends.
 #[derive(Debug)]
-enum End {
+pub enum End {
     /// The client sent a Close frame, with this code.
     Closed(Option<u16>),
     /// The client went away without one.
@@ -98,12 +98,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Streams until the end, whatever it is, and returns what is left to do: the closing handshake, which holds
-    /// neither a place in the channel nor any of its lines.
-    pub async fn run(mut self) -> Closing<S> {
+    /// Streams until the end, whatever it is, which is then to be told by [`part`](Self::part).
+    pub async fn run(&mut self) -> End {
+        self.subscription.channel().metrics().opened();
+        self.stream().await
+    }
+
+    /// Leaves the channel and returns what is left to do: the closing handshake, which holds neither a place in the
+    /// channel nor any of its lines. It begins with the last bytes for the client: the rest of a frame that is cut, the
+    /// notice, the Close frame.
+    pub fn part(self, end: &End) -> Closing<S> {
         let metrics = self.subscription.channel().metrics().clone();
-        metrics.opened();
-        let end = self.stream().await;
         let (sent, whole) = self.outbox.lines_within_current();
         metrics.lines_delivered.increment(sent);
         let lost = match end {
@@ -119,11 +124,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             End::Shutdown => Ending::Shutdown,
         };
         metrics.closed(ending, lost);
-        self.part(&end, lost).counted(metrics, whole - sent)
-    }
-
-    /// Makes the last bytes for the client: the rest of a frame that is cut, the notice, the Close frame.
-    fn part(self, end: &End, lost: u64) -> Closing<S> {
         let channel = self.subscription.channel();
         let config = channel.settings().current();
         let mut last = self.outbox.into_rest();
@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             End::Left | End::Broken => last.clear(),
         }
-        let closing = Closing::new(self.transport, last);
+        let closing = Closing::new(self.transport, last).counted(metrics, whole - sent);
         match end {
             End::Closed(_) | End::Left | End::Broken => closing.answered(),
             End::Violation(_) if self.close.is_some() => closing.answered(),

@@ -48,7 +48,7 @@ pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) ->
     // Joined before the answer goes out: a client that sees its connection open gets every line from then on.
     let joined = join(&app, file).await;
     let upgrade = hyper::upgrade::on(&mut request);
-    app.tasks.spawn(view(upgrade, joined, peer));
+    app.tasks.spawn(begin(Arc::clone(&app), upgrade, joined, peer));
     handshake.response()
 }
 
@@ -80,21 +80,38 @@ fn requested_file(query: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
     }
 }
 
-/// One viewer from the upgrade to the end of its connection.
-async fn view(upgrade: OnUpgrade, joined: Result<(Subscription, Place), Vec<u8>>, peer: Peer) {
+/// Takes the connection over and leaves it to a task that holds nothing of what led to it: there are thousands of them,
+/// for hours.
+async fn begin(app: Arc<App>, upgrade: OnUpgrade, joined: Result<(Subscription, Place), Vec<u8>>, peer: Peer) {
     let Some(transport) = take_over(upgrade).await else {
         return;
     };
-    let closing = match joined {
+    match joined {
         Ok((subscription, viewer)) => {
-            let closing = Session::new(transport, subscription).run().await;
-            drop(viewer);
-            closing
+            let session = Session::new(transport, subscription);
+            app.tasks.spawn(view(session, viewer, peer.place));
         }
-        Err(last) => Closing::new(transport, last),
-    };
-    closing.run().await;
-    drop(peer.place);
+        Err(last) => {
+            let mut closing = Closing::new(transport, last);
+            app.tasks.spawn(async move {
+                closing.run().await;
+                drop(peer);
+            });
+        }
+    }
+}
+
+/// One viewer from the beginning of its stream to the end of its connection.
+// No `async fn`: that would hold its arguments twice.
+fn view(mut session: Session<TcpStream>, viewer: Place, socket: Arc<Place>) -> impl Future<Output = ()> {
+    async move {
+        let end = session.run().await;
+        let mut closing = session.part(&end);
+        drop(viewer);
+        // On the heap, as a viewer would else hold the room for its end from the beginning.
+        Box::pin(async move { closing.run().await }).await;
+        drop(socket);
+    }
 }
 
 /// Takes the TCP stream away from hyper, with what it read ahead but without its buffer.

@@ -64,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
     }
 
     /// Ends the connection; takes no longer than the waits above, or the patience and one of them.
-    pub async fn run(mut self) {
+    pub async fn run(&mut self) {
         let begun = Instant::now();
         let wait = self.patience.unwrap_or(CLOSE_WAIT);
         if !matches!(timeout_at(begun + wait, self.send()).await, Ok(Ok(()))) {
