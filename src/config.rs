@@ -59,6 +59,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The directory of the files that name no path of their own.
     pub dir: PathBuf,
+    /// Threads that serve viewers; where there is none, as many as there are cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
     /// Language of the notices in the stream.
     pub notices: Notices,
     /// Whether anyone may connect on an address beyond loopback.
@@ -92,6 +95,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 19159)),
             dir: PathBuf::from("."),
+            threads: None,
             notices: Notices::Zh,
             allow_anonymous: false,
             base_path: String::new(),
@@ -139,6 +143,12 @@ impl Config {
             .or_else(|| environment.dir.as_ref().map(PathBuf::from))
             .or(file.dir)
             .unwrap_or_else(|| PathBuf::from("."));
+        let threads = match (&args.threads, &environment.threads, file.threads) {
+            (Some(text), ..) => Some(parse::threads("--threads", text)?),
+            (None, Some(text), _) => Some(parse::threads("TAILCAST_THREADS", utf8("TAILCAST_THREADS", text)?)?),
+            (None, None, Some(number)) => Some(parse::threads("threads", &number.to_string())?),
+            (None, None, None) => None,
+        };
         let log_filter = match (&args.log_level, &environment.log_level) {
             (Some(level), _) => parse::level(level)?,
             (None, Some(filter)) => utf8("RUST_LOG", filter)?.to_owned(),
@@ -148,6 +158,7 @@ impl Config {
         let mut config = Self {
             listen,
             dir,
+            threads,
             notices: file.notices.unwrap_or_default(),
             allow_anonymous: file.allow_anonymous.unwrap_or_default(),
             base_path: parse::base_path(&file.base_path.unwrap_or_default())?,
@@ -389,6 +400,9 @@ mod tests {
             ("[[file]]\nname = \"a/b\"", "a/b"),
             ("[[file]]\nname = \"a\"\n[[file]]\nname = \"a\"", "twice"),
             ("[[file]]\nname = \"a\"\nencoding = \"klingon\"", "klingon"),
+            ("threads = 0", "`0` (threads)"),
+            ("[limits]\nsend_buffer = \"1KiB\"", "limits.send_buffer"),
+            ("[limits]\nmemory = \"1KiB\"", "limits.memory"),
             ("notices = \"fr\"", "(in `notices = \"fr\"`)"),
             ("listen = \"nowhere\"", "listen"),
         ] {
@@ -404,7 +418,7 @@ mod tests {
         let path = dir.path().join("t.toml");
         fs::write(
             &path,
-            "listen = \"127.0.0.1:1\"\ndir = \"from-file\"\n[[file]]\nname = \"a.log\"\nencoding = \"gbk\"\n",
+            "listen = \"127.0.0.1:1\"\ndir = \"from-file\"\nthreads = 1\n[[file]]\nname = \"a.log\"\nencoding = \"gbk\"\n",
         )
         .unwrap();
         let environment = Environment {
@@ -412,11 +426,13 @@ mod tests {
             listen: Some(OsString::from("127.0.0.1:2")),
             dir: Some(OsString::from("from-env")),
             files: Some(OsString::from("a.log, b.log")),
+            threads: Some(OsString::from("2")),
             log_level: None,
         };
         let config = Config::load(&Args::default(), &environment).unwrap();
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.dir, Path::new("from-env"));
+        assert_eq!(config.threads, Some(2));
         assert_eq!(names(&config), ["a.log", "b.log"]);
         assert_eq!(
             config.files[0].encoding.as_deref(),
@@ -426,11 +442,13 @@ mod tests {
 
         let args = Args {
             listen: Some("127.0.0.1:3".to_owned()),
+            threads: Some("3".to_owned()),
             files: vec!["c,d.log".to_owned()],
             ..Args::default()
         };
         let config = Config::load(&args, &environment).unwrap();
         assert_eq!(config.listen.port(), 3);
+        assert_eq!(config.threads, Some(3));
         assert_eq!(names(&config), ["c,d.log"]);
         assert_eq!(config.default_file(), "c,d.log");
     }

@@ -12,8 +12,8 @@
 //! In its order: [`tail`] reads files on a thread of its own, [`split`] and [`decode`] make lines of bytes, [`chunk`]
 //! holds a batch of them in the form in which they are sent, [`hub`] has the channels where lines meet viewers,
 //! [`session`] is one viewer, [`ws`] the WebSocket on the wire. Around it: [`config`] is what can be set, [`access`]
-//! who may ask, [`http`] the routes, [`metrics`] what is counted, [`notices`] what viewers are told, [`server`] all of
-//! it put together, [`demo`] a writer of example logs.
+//! who may ask, [`http`] the routes, [`metrics`] what is counted, [`notices`] what viewers are told, [`sizing`]
+//! what a configuration takes of the machine, [`server`] all of it put together, [`demo`] a writer of example logs.
 
 pub mod access;
 pub mod chunk;
@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod notices;
 pub mod server;
 pub mod session;
+pub mod sizing;
 pub mod split;
 pub mod tail;
 pub mod ws;

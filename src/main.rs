@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use tailcast::config::{Args, Config, Environment};
 use tailcast::demo::Demo;
 use tailcast::server::Server;
+use tailcast::sizing;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +81,11 @@ fn refuse_usage(error: &clap::Error) -> ExitCode {
 
 fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {
     raise_descriptor_limit();
-    let runtime = runtime::Builder::new_multi_thread()
+    let mut builder = runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder
         .enable_all()
         .build()
         .context("the threads of the program can't be started")?;
@@ -99,6 +104,7 @@ fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config, demo: Option<Demo>) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals can't be received")?;
+    sizing::tell(&config);
     let server = Server::bind(config).map_err(|error| anyhow!("{error}"))?;
     // Who started it without a standard output does not want to know.
     let _ = writeln!(stdout(), "tailcast listening on http://{}", server.address());

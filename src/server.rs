@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, Settings, Size};
 use crate::http::{self, App, Storage};
 use crate::hub::{Registry, Source};
 use crate::metrics::Metrics;
+use crate::sizing::EXTRA_CONNECTIONS;
 use crate::tail::{Reader, Wakeups};
 
 pub use guarded::Guarded;
@@ -38,8 +39,6 @@ const LISTEN_BACKLOG: u32 = 4096;
 const HTTP_BUFFER_BYTES: usize = 8 << 10;
 /// How long a client may take for the head of a request, idle time between two requests included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections beyond `max_connections` that are held to tell their clients so, and for plain requests.
-const EXTRA_CONNECTIONS: usize = 1024;
 /// Pause after a failed accept, mostly for want of descriptors: trying on at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often observations are folded into their buckets.
@@ -104,7 +103,8 @@ impl Server {
             error,
         })?;
         let address = config.listen;
-        let listener = listen(address).map_err(|error| StartError::Listen { address, error })?;
+        let listener =
+            listen(address, config.limits.send_buffer).map_err(|error| StartError::Listen { address, error })?;
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Listen { address, error })?;
@@ -162,13 +162,18 @@ impl Server {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Options that are set here are those of the connections, too: accepted sockets inherit them.
+fn listen(address: SocketAddr, send_buffer: Size) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     // A restart must not wait for the connections of the last run to time out.
     socket.set_reuseaddr(true)?;
+    // Without it small frames wait for the client's acknowledgement.
+    socket.set_nodelay(true)?;
+    // Left to itself the kernel gives a viewer that does not read megabytes.
+    socket.set_send_buffer_size(u32::try_from(send_buffer.0).unwrap_or(u32::MAX))?;
     socket.bind(address)?;
     socket.listen(LISTEN_BACKLOG)
 }
@@ -198,8 +203,6 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken
             debug!(%peer, limit, "a connection beyond all limits was closed");
             continue;
         };
-        // Without it small frames wait for the client's acknowledgement; an error leaves us with just that.
-        let _ = stream.set_nodelay(true);
         let connection = serve(stream, peer.ip(), Arc::new(place), router.clone(), stop.clone());
         app.tasks.spawn(connection);
     }

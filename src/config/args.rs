@@ -10,7 +10,7 @@ use clap::Parser;
 ///
 /// Without arguments it serves ds_update.log, download.log and upload.log of the current directory on
 /// http://127.0.0.1:19159. Flags beat the environment (TAILCAST_CONFIG, TAILCAST_LISTEN, TAILCAST_DIR,
-/// TAILCAST_FILES, RUST_LOG), which beats the configuration file.
+/// TAILCAST_FILES, TAILCAST_THREADS, RUST_LOG), which beats the configuration file.
 #[derive(Parser, Debug, Default, Clone)]
 #[command(name = "tailcast", version, max_term_width = 100)]
 pub struct Args {
@@ -33,6 +33,10 @@ pub struct Args {
     /// Allow this file of the directory (repeatable) [default: ds_update.log, download.log, upload.log]
     #[arg(short, long = "file", value_name = "NAME", conflicts_with = "demo")]
     pub files: Vec<String>,
+
+    /// Threads that serve viewers [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<String>,
 
     /// Verbosity of its own diagnostics: off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
@@ -58,6 +62,8 @@ pub struct Environment {
     pub dir: Option<OsString>,
     /// `TAILCAST_FILES`, comma-separated
     pub files: Option<OsString>,
+    /// `TAILCAST_THREADS`
+    pub threads: Option<OsString>,
     /// `RUST_LOG`
     pub log_level: Option<OsString>,
 }
@@ -71,6 +77,7 @@ impl Environment {
             listen: read("TAILCAST_LISTEN"),
             dir: read("TAILCAST_DIR"),
             files: read("TAILCAST_FILES"),
+            threads: read("TAILCAST_THREADS"),
             log_level: read("RUST_LOG"),
         }
     }

@@ -99,6 +99,12 @@ pub struct Limits {
     pub parting_timeout: Span,
     /// Viewers connected at a time.
     pub max_connections: usize,
+    /// Bytes that the kernel may hold for a viewer that reads slowly; the kernel itself counts twice as much.
+    pub send_buffer: Size,
+    /// Memory that the program is meant to get along with, for the warning at the start; where there is none, what the
+    /// control group or the machine has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
 }
 
 impl Default for Limits {
@@ -109,6 +115,8 @@ impl Default for Limits {
             stall_timeout: Span::secs(10),
             parting_timeout: Span::secs(30),
             max_connections: 15_000,
+            send_buffer: Size::kib(256),
+            memory: None,
         }
     }
 }
@@ -158,7 +166,14 @@ impl Limits {
         check("limits.backlog_chunks", &self.backlog_chunks, 2..=1 << 20)?;
         check("limits.stall_timeout", &self.stall_timeout, Span::millis(100)..=DAY)?;
         check("limits.parting_timeout", &self.parting_timeout, Span::millis(0)..=DAY)?;
-        check("limits.max_connections", &self.max_connections, 1..=1_000_000)
+        check("limits.max_connections", &self.max_connections, 1..=1_000_000)?;
+        // Below a few segments of loopback (64 KiB each) a socket takes one at a time; the kernel cuts what is beyond
+        // `net.core.wmem_max`.
+        check("limits.send_buffer", &self.send_buffer, Size::kib(16)..=Size::mib(64))?;
+        match &self.memory {
+            Some(memory) => check("limits.memory", memory, Size::mib(1)..=Size::mib(64 << 20)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -168,6 +183,7 @@ impl Limits {
 pub(super) struct ConfigFile {
     pub(super) listen: Option<String>,
     pub(super) dir: Option<PathBuf>,
+    pub(super) threads: Option<i64>,
     pub(super) notices: Option<Notices>,
     pub(super) allow_anonymous: Option<bool>,
     pub(super) base_path: Option<String>,

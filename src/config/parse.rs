@@ -9,6 +9,9 @@ use ipnet::IpNet;
 use super::{ConfigError, DEFAULT_LISTEN};
 use crate::access;
 
+/// More threads than any machine has cores for.
+const MAX_THREADS: usize = 1024;
+
 pub(super) fn utf8<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, ConfigError> {
     value
         .to_str()
@@ -26,6 +29,17 @@ pub(super) fn listen(what: &str, text: &str) -> Result<SocketAddr, ConfigError> 
             ConfigError::new(format!(
                 "`{text}` ({what}) is no address to listen on; write address and port, such as \"{DEFAULT_LISTEN}\" or \
                  \"[::1]:0\""
+            ))
+        })
+}
+
+pub(super) fn threads(what: &str, text: &str) -> Result<usize, ConfigError> {
+    text.parse()
+        .ok()
+        .filter(|threads| (1..=MAX_THREADS).contains(threads))
+        .ok_or_else(|| {
+            ConfigError::new(format!(
+                "`{text}` ({what}) is no number of threads; it takes 1 to {MAX_THREADS}"
             ))
         })
 }

@@ -102,7 +102,8 @@ async fn begin(app: Arc<App>, upgrade: OnUpgrade, joined: Result<(Subscription, 
 }
 
 /// One viewer from the beginning of its stream to the end of its connection.
-// No `async fn`: that would hold its arguments twice.
+// An `async fn` would hold its arguments twice.
+#[allow(clippy::manual_async_fn)]
 fn view(mut session: Session<TcpStream>, viewer: Place, socket: Arc<Place>) -> impl Future<Output = ()> {
     async move {
         let end = session.run().await;
