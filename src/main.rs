@@ -104,8 +104,8 @@ fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {
 
 async fn serve(config: Config, demo: Option<Demo>) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals can't be received")?;
-    sizing::tell(&config);
     let server = Server::bind(config).map_err(|error| anyhow!("{error}"))?;
+    sizing::tell(&server.settings().current());
     // Who started it without a standard output does not want to know.
     let _ = writeln!(stdout(), "tailcast listening on http://{}", server.address());
     let _ = stdout().flush();

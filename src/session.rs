@@ -83,13 +83,13 @@ pub struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// A viewer at the beginning of its stream.
-    pub fn new(transport: Transport<S>, subscription: Subscription) -> Self {
+    /// A viewer at the beginning of its stream, to whom `head`, the answer to the handshake, is yet to be written.
+    pub fn new(transport: Transport<S>, head: Vec<u8>, subscription: Subscription) -> Self {
         let now = Instant::now();
         Self {
             transport,
             subscription,
-            outbox: Outbox::default(),
+            outbox: Outbox::beginning_with(head),
             heard_at: now,
             pinged_at: now,
             look_at: now,

@@ -255,9 +255,10 @@ impl Tail {
             self.pass_on(&config, now, buffer);
         }
         self.flush_partial_lines(&config, now);
-        self.channel.trim();
         if self.grew_at != grew_at {
             self.announced = announced;
+        } else {
+            self.channel.trim();
         }
         let again_at = [drained, reading].into_iter().filter_map(|r| r.again_at(now)).min();
         let grace = config.stream.rotate_grace.0;

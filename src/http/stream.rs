@@ -23,7 +23,7 @@ use crate::session::{Closing, Session};
 use crate::ws::handshake::{Handshake, Refused};
 use crate::ws::{Transport, close_code, frame};
 
-/// How long the answer to the handshake may take to go out.
+/// How long hyper may take to hand the connection over.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) -> Response<Body> {
@@ -83,16 +83,16 @@ fn requested_file(query: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
 /// Takes the connection over and leaves it to a task that holds nothing of what led to it: there are thousands of them,
 /// for hours.
 async fn begin(app: Arc<App>, upgrade: OnUpgrade, joined: Result<(Subscription, Place), Vec<u8>>, peer: Peer) {
-    let Some(transport) = take_over(upgrade).await else {
+    let Some((transport, head)) = take_over(upgrade).await else {
         return;
     };
     match joined {
         Ok((subscription, viewer)) => {
-            let session = Session::new(transport, subscription);
+            let session = Session::new(transport, head, subscription);
             app.tasks.spawn(view(session, viewer, peer.place));
         }
         Err(last) => {
-            let mut closing = Closing::new(transport, last);
+            let mut closing = Closing::new(transport, [head, last].concat());
             app.tasks.spawn(async move {
                 closing.run().await;
                 drop(peer);
@@ -115,8 +115,9 @@ fn view(mut session: Session<TcpStream>, viewer: Place, socket: Arc<Place>) -> i
     }
 }
 
-/// Takes the TCP stream away from hyper, with what it read ahead but without its buffer.
-async fn take_over(upgrade: OnUpgrade) -> Option<Transport<TcpStream>> {
+/// Takes the TCP stream away from hyper, with what it read ahead but without its buffer, and with the head of the answer,
+/// which is yet to be written.
+async fn take_over(upgrade: OnUpgrade) -> Option<(Transport<TcpStream>, Vec<u8>)> {
     let upgraded = match timeout(UPGRADE_TIMEOUT, upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         Ok(Err(error)) => {
@@ -126,7 +127,8 @@ async fn take_over(upgrade: OnUpgrade) -> Option<Transport<TcpStream>> {
         Err(_) => return None,
     };
     let parts = upgraded.downcast::<TokioIo<Guarded>>().ok()?;
-    Some(Transport::new(parts.io.into_inner().into_inner(), &parts.read_buf))
+    let (stream, head) = parts.io.into_inner().into_parts();
+    Some((Transport::new(stream, &parts.read_buf), head))
 }
 
 /// Joins the channel of the file, or makes the frames that are sent instead.

@@ -1,5 +1,6 @@
-//! A TCP stream whose writes have a deadline, for plain requests: a client that asks for a file and does not read it
-//! must not hold its connection for ever.
+//! A TCP stream for HTTP requests. Its writes have a deadline: a client that asks for a file and does not read it must
+//! not hold its connection for ever. And it keeps back the head of an answer that upgrades the connection, so that who
+//! takes the stream over sends it together with the first frames: in a storm of viewers that is half the system calls.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,22 +14,40 @@ use tokio::time::{Sleep, sleep};
 /// How long a client may take no byte of an answer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The stream and the time until which its next write must succeed.
+/// How the head of an answer begins after which the connection speaks another protocol (RFC 9110, section 15.2.2).
+const UPGRADE_HEAD: &[u8] = b"HTTP/1.1 101 ";
+
+/// The stream, the time until which its next write must succeed, and what was not yet written.
 #[derive(Debug)]
 pub struct Guarded {
     stream: TcpStream,
     /// Set while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The head of the answer that upgrades the connection; nothing follows it on this side.
+    upgrade_head: Vec<u8>,
 }
 
 impl Guarded {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, deadline: None }
+        Self {
+            stream,
+            deadline: None,
+            upgrade_head: Vec::new(),
+        }
     }
 
-    /// The stream, for those who have deadlines of their own.
-    pub fn into_inner(self) -> TcpStream {
-        self.stream
+    /// The stream, for those who have deadlines of their own, and what they have to write first.
+    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.upgrade_head)
+    }
+
+    /// Takes a write that is the head of an upgrade, or the rest of one.
+    fn keep_back(&mut self, bytes: &[u8]) -> bool {
+        let is_head = bytes.starts_with(UPGRADE_HEAD) || !self.upgrade_head.is_empty();
+        if is_head {
+            self.upgrade_head.extend_from_slice(bytes);
+        }
+        is_head
     }
 
     fn guard<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -52,6 +71,9 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.keep_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.guard(cx, written)
     }
@@ -61,6 +83,12 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = parts.iter().find(|part| !part.is_empty());
+        if let Some(first) = first
+            && self.keep_back(first)
+        {
+            return Poll::Ready(Ok(first.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         self.guard(cx, written)
     }

@@ -36,14 +36,25 @@ pub(super) struct Outbox {
     /// Bytes of the current chunk that went out.
     offset: usize,
     overrun: bool,
-    /// Whole control frames; the first of them begins where `control_sent` is 0.
+    /// The answer to the handshake, then whole control frames; the first of them begins where `control_sent` is 0.
     control: Vec<u8>,
     control_sent: usize,
+    /// Bytes of the answer to the handshake that are yet to go out, which count as delivered to nobody.
+    uncounted: usize,
     /// The number of the line after the last one that went out whole in a whole chunk.
     next_line: Option<LineNumber>,
 }
 
 impl Outbox {
+    /// An outbox that sends these bytes before all else; they end where a frame may begin.
+    pub(super) fn beginning_with(head: Vec<u8>) -> Self {
+        Self {
+            uncounted: head.len(),
+            control: head,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.current.is_none() && self.control.is_empty() && !self.overrun
     }
@@ -179,7 +190,9 @@ impl Outbox {
     fn consume(&mut self, mut sent: usize, gathered: &mut Gathered, subscription: &mut Subscription) -> Option<Event> {
         let channel = Arc::clone(subscription.channel());
         let metrics = channel.metrics();
-        metrics.bytes_delivered.increment(sent as u64);
+        let uncounted = self.uncounted.min(sent);
+        self.uncounted -= uncounted;
+        metrics.bytes_delivered.increment((sent - uncounted) as u64);
 
         let before_control = self.split_current(gathered).0.len().min(sent);
         self.offset += before_control;
