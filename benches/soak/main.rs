@@ -5,6 +5,8 @@
 #![allow(clippy::indexing_slicing)]
 
 mod check;
+#[path = "../support/child.rs"]
+mod child;
 mod lines;
 mod model;
 mod rng;
@@ -126,7 +128,7 @@ fn soak(args: &Args) -> Result<bool> {
         plan.viewers,
         plan.gap
     );
-    start_watchdog(length + BESIDES_MAX)?;
+    child::start_watchdog(length + BESIDES_MAX)?;
 
     let dir = tempfile::Builder::new().prefix("tailcast-soak-").tempdir()?;
     let logs = dir.path().join("logs");
@@ -159,7 +161,7 @@ fn soak(args: &Args) -> Result<bool> {
     for name in &names {
         config.push_str(&format!("[[file]]\nname = {name:?}\n"));
     }
-    let server = Server::start(&program, dir.path(), &config)?;
+    let mut server = Server::start(&program, dir.path(), &config)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -182,7 +184,7 @@ fn soak(args: &Args) -> Result<bool> {
         .map(|writer| thread::spawn(move || writer.run()))
         .collect();
 
-    let samples = watch(&server, &shared, length, began);
+    let samples = watch(&mut server, &shared, length, began);
     shared.stop();
     for writer in writers {
         match writer.join() {
@@ -226,7 +228,7 @@ struct Samples {
 }
 
 /// Waits for the time to pass, and samples the server meanwhile.
-fn watch(server: &Server, shared: &Shared, length: Duration, epoch: Instant) -> Samples {
+fn watch(server: &mut Server, shared: &Shared, length: Duration, epoch: Instant) -> Samples {
     let began = Instant::now();
     let mut samples = Samples::default();
     let mut waited = server.waited();
@@ -315,18 +317,4 @@ fn report(args: &Args, plan: &Plan, shared: &Shared, resident: &[u64], stopped: 
     }
     println!("{}", if fine { "ok" } else { "FAILED" });
     fine
-}
-
-/// Ends everything should some part never end by itself.
-fn start_watchdog(limit: Duration) -> Result<()> {
-    thread::Builder::new()
-        .name("watchdog".to_owned())
-        .spawn(move || {
-            thread::sleep(limit);
-            eprintln!("error: not done after {limit:?}, which is longer than all parts may take together");
-            server::kill_running();
-            std::process::exit(1);
-        })
-        .context("can't start the watchdog")?;
-    Ok(())
 }
