@@ -7,12 +7,14 @@ use std::time::Instant;
 /// Lines up to 10^10, more than any run writes.
 const NUMBER_DIGITS: usize = 10;
 /// Nanoseconds up to 10^16, that is 115 days.
-const TIME_DIGITS: usize = 16;
+pub const TIME_DIGITS: usize = 16;
 /// Both with a space after each.
 const PREFIX: usize = NUMBER_DIGITS + 1 + TIME_DIGITS + 1;
 /// The shortest line: the prefix, one byte of padding, and the line end.
 pub const MIN_LINE_BYTES: usize = PREFIX + 1 + 1;
 const PADDING: &[u8] = b"the quick brown fox jumps over the lazy dog; ";
+/// The lines of each further file are numbered from so many more on: a line of another file is one out of place.
+pub const FILE_STEP: u64 = 10_000_000;
 
 /// The time all parts of the bench process measure by: nanoseconds of the monotonic clock since its start.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +37,14 @@ impl Clock {
 pub struct Stamp {
     pub number: u64,
     pub nanos: u64,
+}
+
+/// A line as a viewer gets it, taken apart. Its time stays text, as most lines bear the time of the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    pub number: u64,
+    pub time: &'a [u8; TIME_DIGITS],
+    pub padding: &'a [u8],
 }
 
 #[derive(Debug, Clone)]
@@ -64,13 +74,26 @@ impl LineFormat {
         out.push(b'\n');
     }
 
-    /// The stamp of a line that arrived whole and unaltered.
+    /// A line of this length with a number; its time and padding are not looked at.
     #[inline]
-    pub fn parse(&self, payload: &[u8]) -> Option<Stamp> {
-        let (number, rest) = split_digits::<NUMBER_DIGITS>(payload)?;
-        let (nanos, padding) = split_digits::<TIME_DIGITS>(rest)?;
-        (padding == self.padding).then_some(Stamp { number, nanos })
+    pub fn split<'a>(&self, payload: &'a [u8]) -> Option<Line<'a>> {
+        let (digits, rest) = payload.split_first_chunk::<NUMBER_DIGITS>()?;
+        let (time, rest) = rest.strip_prefix(b" ")?.split_first_chunk::<TIME_DIGITS>()?;
+        let padding = rest.strip_prefix(b" ")?;
+        let (high, low) = digits.split_last_chunk::<8>()?;
+        let number = value_of(high)? * 100_000_000 + value_of_eight(*low)?;
+        (padding.len() == self.padding.len()).then_some(Line { number, time, padding })
     }
+
+    /// Whether the padding arrived unaltered.
+    pub fn is_whole(&self, line: &Line<'_>) -> bool {
+        line.padding == self.padding
+    }
+}
+
+/// When a line was written, as its text says.
+pub fn nanos(time: &[u8; TIME_DIGITS]) -> Option<u64> {
+    value_of(time)
 }
 
 /// Appends `value` in `N` digits and a space.
@@ -84,11 +107,8 @@ fn push_digits<const N: usize>(out: &mut Vec<u8>, mut value: u64) {
     out.push(b' ');
 }
 
-/// Takes `N` digits and a space off the front.
 #[inline]
-fn split_digits<const N: usize>(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let (digits, rest) = bytes.split_first_chunk::<N>()?;
-    let rest = rest.strip_prefix(b" ")?;
+fn value_of(digits: &[u8]) -> Option<u64> {
     let mut value = 0;
     for digit in digits {
         let digit = digit.wrapping_sub(b'0');
@@ -97,5 +117,19 @@ fn split_digits<const N: usize>(bytes: &[u8]) -> Option<(u64, &[u8])> {
         }
         value = value * 10 + u64::from(digit);
     }
-    Some((value, rest))
+    Some(value)
+}
+
+/// Eight digits at once: the numbers of a burst are ten million, of which each viewer checks each.
+#[inline]
+fn value_of_eight(digits: [u8; 8]) -> Option<u64> {
+    let values = u64::from_le_bytes(digits) ^ 0x3030_3030_3030_3030;
+    // A byte above 9 reaches the highest bit, by itself or with 0x76 added.
+    if (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    // Neighbours are added up in pairs, fours and eights, the first digit in the lowest byte.
+    let pairs = (values * 10 + (values >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
+    Some((fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF)
 }

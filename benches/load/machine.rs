@@ -3,8 +3,11 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The key of the clock ticks a second in the auxiliary vector (AT_CLKTCK of getauxval(3)).
@@ -72,28 +75,20 @@ impl CpuMeter {
         bail!("the kernel doesn't tell the length of its clock ticks")
     }
 
-    pub fn read(self, server: u32) -> Result<CpuTimes> {
+    /// Reads them; with those of the server's children where these are what works.
+    pub fn read(self, server: u32, children: bool) -> Result<CpuTimes> {
         let (busy, steal) = self.machine()?;
-        Ok(CpuTimes {
+        let mut times = CpuTimes {
             busy,
             steal,
-            server: self.process(&server.to_string())?,
-            own: self.process("self")?,
-        })
-    }
-
-    /// User and system time of a process, its ended threads included.
-    fn process(self, pid: &str) -> Result<f64> {
-        let path = format!("/proc/{pid}/stat");
-        let stat = fs::read_to_string(&path).with_context(|| format!("can't read {path}"))?;
-        // The name in parentheses may hold anything; after it come the fields from the third on, of which the times
-        // are the 14th and the 15th.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let mut ticks = fields.split_ascii_whitespace().skip(14 - 3).map(str::parse::<u64>);
-        match (ticks.next(), ticks.next()) {
-            (Some(Ok(user)), Some(Ok(system))) => Ok((user + system) as f64 * self.tick),
-            _ => bail!("{path} isn't understood: {stat}"),
+            server: process_time(server)?,
+            own: process_time(std::process::id())?,
+        };
+        if children {
+            // One that has ended since it was listed is left out.
+            times.server += children_of(server)?.into_iter().flat_map(process_time).sum::<f64>();
         }
+        Ok(times)
     }
 
     /// Busy time of all cores, and of that the stolen time.
@@ -114,6 +109,41 @@ impl CpuMeter {
         let busy = user + nice + system + irq + softirq + steal;
         Ok((busy as f64 * self.tick, steal as f64 * self.tick))
     }
+}
+
+/// User and system time of a process, its ended threads included, to the nanosecond.
+fn process_time(pid: u32) -> Result<f64> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))
+        .with_context(|| format!("can't find the processor clock of process {pid}"))?;
+    let time = clock_gettime(clock).with_context(|| format!("can't read the processor clock of process {pid}"))?;
+    Ok(Duration::from(time).as_secs_f64())
+}
+
+fn children_of(pid: u32) -> Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let list = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    Ok(children)
+}
+
+/// What the kernel holds for all TCP sockets of the machine, in KiB: what was sent and not yet read, above all.
+pub fn socket_memory() -> f64 {
+    let sockets = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let tcp = sockets.lines().find_map(|line| line.strip_prefix("TCP: "));
+    let pages = tcp.and_then(|line| line.split_once("mem ")?.1.trim().parse::<f64>().ok());
+    pages.unwrap_or_default() * rustix::param::page_size() as f64 / 1024.0
+}
+
+/// How often a connection found the queue of a listener full so far, and had to try again a second later.
+pub fn listen_overflows() -> u64 {
+    let counts = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
+    let mut rows = counts.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
+    let mut columns = names.split(' ').zip(values.split(' '));
+    let overflows = columns.find(|(name, _)| *name == "ListenOverflows");
+    overflows.and_then(|(_, count)| count.parse().ok()).unwrap_or_default()
 }
 
 pub fn memory(pid: u32) -> Result<Memory> {

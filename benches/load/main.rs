@@ -1,36 +1,44 @@
-//! The load test: starts the real server, lets any number of viewers watch a log that grows at a fixed rate, checks
-//! every line of every viewer, and tells what a delivered line costs and how long it takes. This file is the arguments
-//! and the order of runs.
+//! The load test: starts real servers in turns, lets any number of viewers watch logs that grow, checks every line of
+//! every viewer, and tells what a delivered line costs and how long it takes. This file is the arguments and the order
+//! of runs.
 
 // A tool for those who build the server: a wrong index may end it.
 #![allow(clippy::indexing_slicing, clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "../support/child.rs"]
+mod child;
+mod figures;
 mod frames;
 mod lines;
 mod machine;
+mod naive;
 mod rawlimit;
 mod report;
 mod run;
 mod scenarios;
 mod server;
+mod targets;
+mod viewer;
 mod viewers;
 mod writer;
+mod yardstick;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::machine::CpuMeter;
+use crate::rawlimit::Sabotage;
 use crate::report::Report;
-use crate::scenarios::{Name, Scenario};
+use crate::run::Site;
+use crate::scenarios::{Name, Scenario, USUAL, Work};
 use crate::server::{Launch, Subject};
 
 /// Descriptors of this process that are no viewer's connection.
-const OWN_DESCRIPTORS: u64 = 64;
+const OWN_DESCRIPTORS: u64 = 128;
 /// What a run writes at most.
 const FILE_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// What the watchdog adds to the longest that the parts of a run may take.
@@ -38,21 +46,21 @@ const WATCHDOG_SLACK: Duration = Duration::from_secs(30);
 /// As long as a server passes on uncut.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Load test of the tailcast server: what a delivered line costs, how long it takes, and whether every viewer gets all
-/// of them. Exits with 1 when one doesn't.
+/// Load test of the tailcast server beside others: what a delivered line costs, how long it takes, and whether every
+/// viewer gets all of them. Exits with 1 when one doesn't.
 #[derive(Debug, Parser)]
 #[command(name = "load")]
 struct Args {
-    /// What to run; fanout and idle when nothing is named, fanout alone when only numbers are given
+    /// What to run; all but `workers` when nothing is named, fanout alone when only numbers are given
     #[arg(value_enum)]
     scenarios: Vec<Name>,
     /// Viewers, instead of the scenario's number
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     viewers: Option<u64>,
-    /// Lines written a second, instead of the scenario's number; 0 writes none
-    #[arg(long, value_name = "LINES_PER_S", value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    /// Lines written a second into each file, or in the one write of a burst, instead of the scenario's number
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: Option<u64>,
-    /// How long to write, instead of the scenario's time
+    /// How long to write or to watch, instead of the scenario's time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
     /// Bytes of a line with its end, instead of the scenario's number
@@ -61,41 +69,48 @@ struct Args {
         value_parser = clap::value_parser!(u64).range(lines::MIN_LINE_BYTES as u64..=LINE_BYTES_MAX)
     )]
     line_bytes: Option<u64>,
-    /// Run the yardstick beside the server, and tell how they compare
-    #[arg(long, value_enum, value_name = "YARDSTICK", conflicts_with = "only")]
-    compare: Option<Yardstick>,
-    /// Run this alone
-    #[arg(long, value_enum, value_name = "SERVER")]
-    only: Option<Subject>,
+    /// Run these servers alone (comma-separated), instead of the scenario's
+    #[arg(long, value_enum, value_name = "SERVERS", value_delimiter = ',')]
+    only: Vec<Subject>,
     /// Run everything so often, in turns, and tell the medians
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
     rounds: u64,
     /// Leave all processes on all cores
     #[arg(long)]
     no_pin: bool,
+    /// How many cores the server may use, the viewers' one being the last of them
+    #[arg(long, default_value_t = 1, conflicts_with = "no_pin")]
+    server_cores: usize,
     /// Another tailcast than the one just built
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_tailcast"), hide_default_value = true)]
     server: PathBuf,
+    /// Arguments for tailcast, separated by spaces
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    server_args: String,
+    /// Print the process id of each server that is started, for a profiler
+    #[arg(long)]
+    show_pid: bool,
     /// Write all figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Let rawlimit meddle with one line, which has to be found: this is to fail
+    #[arg(long, value_enum, value_name = "KIND")]
+    sabotage: Option<Sabotage>,
     /// What cargo bench passes
     #[arg(long, hide = true)]
     bench: bool,
-    /// Be the yardstick for this file
-    #[arg(long, value_name = "FILE", hide = true)]
-    serve_rawlimit: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Yardstick {
-    Rawlimit,
+    /// Be this server, for these files
+    #[arg(long, value_enum, hide = true)]
+    serve: Option<Subject>,
+    #[arg(last = true, hide = true)]
+    files: Vec<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = match &args.serve_rawlimit {
-        Some(path) => rawlimit::serve(path).map(|()| true),
+    let result = match args.serve {
+        Some(Subject::Naive) => naive::serve(&args.files).map(|()| true),
+        Some(_) => rawlimit::serve(&args.files, args.sabotage).map(|()| true),
         None => bench(&args),
     };
     match result {
@@ -110,40 +125,35 @@ fn main() -> ExitCode {
 
 /// Runs what was asked for; true when every viewer got everything.
 fn bench(args: &Args) -> Result<bool> {
-    let scenarios = scenarios(args)?;
-    if scenarios.is_empty() {
+    let loads = loads(args)?;
+    if loads.is_empty() {
         println!("no load test without a scenario; `cargo bench --bench load` runs the usual ones");
         return Ok(true);
     }
-    let subjects: &[Subject] = match (args.compare, args.only) {
-        (Some(Yardstick::Rawlimit), _) => &[Subject::Tailcast, Subject::Rawlimit],
-        (None, Some(Subject::Rawlimit)) => &[Subject::Rawlimit],
-        (None, _) => &[Subject::Tailcast],
-    };
-    check_limits(&scenarios)?;
-    let tailcast = std::path::absolute(&args.server).context("can't make the server's path absolute")?;
-    let mut report = Report {
-        machine: machine::facts()?,
-        ..Report::default()
-    };
-    let core = if args.no_pin { None } else { pin() };
-    report.pinned = core.is_some();
-    let launch = Launch { tailcast, core };
-    let meter = CpuMeter::new()?;
-
-    println!("{}", report.machine);
-    if let Some(core) = core {
-        println!("server on core {core}, viewers and writer on another");
-    }
+    check_limits(loads.iter().flatten())?;
+    let machine = machine::facts()?;
+    println!("{machine}");
+    let mut report = Report::new(machine);
     if cfg!(debug_assertions) {
         println!("warning: this is a debug build; its figures mean nothing");
     }
-    start_watchdog(&scenarios, subjects.len() as u32 * args.rounds as u32)?;
-    let result = run_all(&scenarios, subjects, args.rounds, &launch, meter, &mut report);
+    let cores = if args.no_pin { None } else { pin(args.server_cores) };
+    report.pinned = cores.is_some();
+    let (cores, all_cores) = cores.unzip();
+    let launch = Launch {
+        tailcast: std::path::absolute(&args.server).context("can't make the server's path absolute")?,
+        args: args.server_args.split_whitespace().map(str::to_owned).collect(),
+        cores,
+        all_cores,
+        sabotage: args.sabotage,
+        show_pid: args.show_pid,
+    };
+    let plan = plan(args, loads, &launch);
+    start_watchdog(&plan, args.rounds)?;
+    let meter = CpuMeter::new()?;
+    let result = run_all(&plan, args.rounds, &launch, meter, &mut report);
     // What was measured before something failed is told too.
-    if !report.runs.is_empty() {
-        print!("{}", report.text());
-    }
+    print!("{}{}", report.news(), report.summary());
     if let Some(path) = &args.json {
         std::fs::write(path, format!("{:#}\n", report.json()))
             .with_context(|| format!("can't write {}", path.display()))?;
@@ -152,93 +162,148 @@ fn bench(args: &Args) -> Result<bool> {
     Ok(!report.failed())
 }
 
-fn run_all(
-    scenarios: &[Scenario],
-    subjects: &[Subject],
-    rounds: u64,
-    launch: &Launch,
-    meter: CpuMeter,
-    report: &mut Report,
-) -> Result<()> {
-    for scenario in scenarios {
-        let Scenario {
-            name,
-            viewers,
-            rate,
-            seconds,
-            line_bytes,
-            ..
-        } = *scenario;
+/// Loads that run in turns, each on its servers.
+type Turns = Vec<(Scenario, Vec<Subject>)>;
+
+/// Finds the servers of each load that can run here, and says which can't.
+fn plan(args: &Args, loads: Vec<Vec<Scenario>>, launch: &Launch) -> Vec<Turns> {
+    let mut told = Vec::new();
+    let mut can = |subject: &Subject| match launch.obstacle(*subject) {
+        Some(obstacle) => {
+            if !told.contains(&obstacle) {
+                println!("{} is left out: {obstacle}", subject.name());
+                told.push(obstacle);
+            }
+            false
+        }
+        None => true,
+    };
+    let mut plan = Vec::new();
+    for turns in loads {
+        let mut servers = |scenario: &Scenario| {
+            let wanted = match (args.sabotage, args.only.as_slice()) {
+                (Some(_), _) => &[Subject::Rawlimit],
+                (None, []) => scenario.subjects,
+                (None, only) => only,
+            };
+            wanted.iter().copied().filter(&mut can).collect::<Vec<_>>()
+        };
+        plan.push(
+            turns
+                .into_iter()
+                .map(|scenario| (scenario, servers(&scenario)))
+                .collect(),
+        );
+    }
+    plan
+}
+
+fn run_all(plan: &[Turns], rounds: u64, launch: &Launch, meter: CpuMeter, report: &mut Report) -> Result<()> {
+    for turns in plan {
+        // A large file is made once; nothing is written to it.
+        let mut large = None;
         for round in 1..=rounds {
-            for subject in subjects {
-                let what = format!("{} {}, round {round} of {rounds}", name.text(), subject.name());
-                eprintln!("{what}: {viewers} viewers, {rate} lines/s of {line_bytes} bytes, {seconds} s");
-                report
-                    .runs
-                    .push(run::run(scenario, *subject, launch, meter).context(what)?);
+            for (scenario, servers) in turns {
+                for subject in servers {
+                    let name = format!("{} {} {round}", scenario.label, subject.name());
+                    eprintln!("{name} of {rounds}: {}", report::load(scenario));
+                    let small;
+                    let site = if scenario.work == Work::Storm {
+                        if large.is_none() {
+                            large = Some(Site::prepare(scenario)?);
+                        }
+                        large.as_ref().expect("it was just made")
+                    } else {
+                        small = Site::prepare(scenario)?;
+                        &small
+                    };
+                    match run::run(scenario, *subject, round, site, launch, meter) {
+                        Ok(outcome) => report.runs.push(outcome),
+                        // What others can't bear is no reason to stop.
+                        Err(error) if !subject.is_lossless() => {
+                            report.failures.push((name, format!("{error:#}")));
+                        }
+                        Err(error) => return Err(error.context(name)),
+                    }
+                }
             }
         }
+        print!("{}", report.news());
     }
     Ok(())
 }
 
-/// The scenarios asked for, with the numbers asked for.
-fn scenarios(args: &Args) -> Result<Vec<Scenario>> {
+/// The loads asked for, scenario by scenario, with the numbers asked for.
+fn loads(args: &Args) -> Result<Vec<Vec<Scenario>>> {
     let numbers = [args.viewers, args.rate, args.seconds, args.line_bytes]
         .iter()
         .any(Option::is_some);
     let names = match args.scenarios.as_slice() {
-        [] if numbers => &[Name::Fanout],
-        [] if args.bench || args.compare.is_some() || args.only.is_some() => &[Name::Fanout, Name::Idle][..],
-        // Whoever runs all targets as tests doesn't want a minute of load.
+        [] if numbers || args.sabotage.is_some() => &[Name::Fanout],
+        [] if args.bench || !args.only.is_empty() => &USUAL[..],
+        // Whoever runs all targets as tests doesn't want minutes of load.
         [] => &[],
         names => names,
     };
-    let mut scenarios = Vec::new();
+    let mut loads = Vec::new();
     for name in names {
-        let mut scenario = name.scenario();
-        if let Some(viewers) = args.viewers {
-            scenario.viewers = usize::try_from(viewers)?;
+        let mut turns = Vec::new();
+        for scenario in name.scenarios() {
+            let mut scenario = *scenario;
+            if let Some(viewers) = args.viewers {
+                scenario.viewers = usize::try_from(viewers)?;
+            }
+            if let Some(line_bytes) = args.line_bytes {
+                scenario.line_bytes = usize::try_from(line_bytes)?;
+            }
+            scenario.seconds = args.seconds.unwrap_or(scenario.seconds);
+            match (scenario.work, args.rate) {
+                (Work::Paced, Some(rate)) => scenario.rate = rate,
+                (Work::Burst, Some(lines)) => scenario.burst = lines,
+                _ => {}
+            }
+            turns.push(scenario);
         }
-        if let Some(line_bytes) = args.line_bytes {
-            scenario.line_bytes = usize::try_from(line_bytes)?;
-        }
-        scenario.seconds = args.seconds.unwrap_or(scenario.seconds);
-        // An idle file stays idle, whatever is asked of others.
-        if *name != Name::Idle {
-            scenario.rate = args.rate.unwrap_or(scenario.rate);
-        }
-        scenarios.push(scenario);
+        loads.push(turns);
     }
-    Ok(scenarios)
+    Ok(loads)
 }
 
 /// Refuses what can't work before anything is started.
-fn check_limits(scenarios: &[Scenario]) -> Result<()> {
+fn check_limits<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Result<()> {
     let files = machine::raise_open_files()?;
     for scenario in scenarios {
-        let name = scenario.name.text();
-        let needed = scenario.viewers as u64 + OWN_DESCRIPTORS;
+        let name = scenario.label;
+        let needed = (scenario.viewers + scenario.files) as u64 + OWN_DESCRIPTORS;
         if needed > files {
             bail!("{name} needs {needed} open files, but a process may have {files}; raise `ulimit -Hn`");
         }
-        let bytes = scenario.lines() * scenario.line_bytes as u64;
+        let lines = scenario.lines_before() + scenario.lines();
+        let bytes = lines * scenario.line_bytes as u64 * scenario.files as u64;
         if bytes > FILE_MAX {
             bail!("{name} would write {bytes} bytes, more than {FILE_MAX}; lower the rate or the time");
+        }
+        if scenario.files > 1 && lines > lines::FILE_STEP {
+            bail!("{name} would write {lines} lines into a file; lower the rate or the time");
         }
     }
     Ok(())
 }
 
-/// Binds this process to one core, and tells the one that is left for the server; none where that can't be.
-fn pin() -> Option<usize> {
+/// Binds this process to the last core, and tells those for the server, and all; none where that can't be.
+fn pin(server_cores: usize) -> Option<(String, String)> {
     let cores = machine::allowed_cores().unwrap_or_default();
-    let [server, viewers, ..] = cores[..] else {
+    let [_, .., viewers] = cores[..] else {
         println!("warning: one core for all: the viewers take from the server what is measured");
         return None;
     };
+    let list = |cores: &[usize]| cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     match machine::pin_self(viewers) {
-        Ok(()) => Some(server),
+        Ok(()) => {
+            let server = list(&cores[..server_cores.clamp(1, cores.len())]);
+            println!("server on core {server}, viewers and writer on core {viewers}");
+            Some((server, list(&cores)))
+        }
         Err(error) => {
             println!("warning: nothing is bound to a core, which makes figures less steady: {error:#}");
             None
@@ -247,17 +312,11 @@ fn pin() -> Option<usize> {
 }
 
 /// Ends everything should some part never end by itself.
-fn start_watchdog(scenarios: &[Scenario], runs_each: u32) -> Result<()> {
-    let longest = |scenario: &Scenario| Duration::from_secs(scenario.seconds) + run::LONGEST_BESIDES + WATCHDOG_SLACK;
-    let limit = scenarios.iter().map(longest).sum::<Duration>() * runs_each;
-    thread::Builder::new()
-        .name("watchdog".to_owned())
-        .spawn(move || {
-            thread::sleep(limit);
-            eprintln!("error: not done after {limit:?}, which is longer than all parts may take together");
-            server::kill_running();
-            std::process::exit(1);
-        })
-        .context("can't start the watchdog")?;
-    Ok(())
+fn start_watchdog(plan: &[Turns], rounds: u64) -> Result<()> {
+    let longest = |(scenario, servers): &(Scenario, Vec<Subject>)| {
+        let one = Duration::from_secs(scenario.seconds) + run::LONGEST_BESIDES + WATCHDOG_SLACK;
+        one * servers.len() as u32
+    };
+    let limit = plan.iter().flatten().map(longest).sum::<Duration>() * rounds as u32;
+    child::start_watchdog(limit)
 }

@@ -1,43 +1,39 @@
-//! The server under test as a child process: started as a user would, on a free port, bound to a core of its own
-//! before its first instruction, ended by SIGTERM, and never left behind, whatever happens to the bench.
+//! The servers under test: ours, the two yardsticks that this program itself is, and websocketd where it is installed.
+//! Each is started on a free port of loopback, bound to a core of its own before its first instruction.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// A second more than a server may take that was asked to end.
-pub const STOP_TIMEOUT: Duration = Duration::from_secs(6);
-const STOP_POLL: Duration = Duration::from_millis(10);
-/// How much of what the server said is shown when it failed, in bytes from the end.
-const SHOWN_MAX: usize = 4_000;
-const SETTINGS: [&str; 5] = [
-    "TAILCAST_CONFIG",
-    "TAILCAST_LISTEN",
-    "TAILCAST_DIR",
-    "TAILCAST_FILES",
-    "RUST_LOG",
-];
+use crate::child::{self, Child};
+use crate::rawlimit::Sabotage;
 
-/// The child that runs now, for `kill_running`.
-static RUNNING: Mutex<Option<u32>> = Mutex::new(None);
+const LISTEN_POLL: Duration = Duration::from_millis(20);
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
+    /// The server of this project
     Tailcast,
+    /// One thread that writes to every socket: what the kernel takes
     Rawlimit,
+    /// axum's WebSocket and a broadcast of strings: what one would write in an afternoon
+    Naive,
+    /// The program websocketd with `tail -F`, where it is installed
+    Websocketd,
+    /// The server of this project with one worker, on all cores
+    #[value(skip)]
+    OneWorker,
+    /// The same with two
+    #[value(skip)]
+    TwoWorkers,
 }
 
 impl Subject {
@@ -45,7 +41,21 @@ impl Subject {
         match self {
             Self::Tailcast => "tailcast",
             Self::Rawlimit => "rawlimit",
+            Self::Naive => "naive",
+            Self::Websocketd => "websocketd",
+            Self::OneWorker => "1 worker",
+            Self::TwoWorkers => "2 workers",
         }
+    }
+
+    /// Whether it is this project's server.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Tailcast | Self::OneWorker | Self::TwoWorkers)
+    }
+
+    /// Whether a lost line is a fault of the run, and no figure of the server's.
+    pub fn is_lossless(self) -> bool {
+        self.is_ours() || self == Self::Rawlimit
     }
 }
 
@@ -53,183 +63,150 @@ impl Subject {
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub tailcast: PathBuf,
-    /// The core to bind them to.
-    pub core: Option<usize>,
+    /// Added to the arguments of tailcast.
+    pub args: Vec<String>,
+    /// The cores to bind servers to, as taskset takes them; none where nothing is bound.
+    pub cores: Option<String>,
+    /// All that this program may use.
+    pub all_cores: Option<String>,
+    pub sabotage: Option<Sabotage>,
+    pub show_pid: bool,
+}
+
+impl Launch {
+    /// Why this server can't run here, where it can't.
+    pub fn obstacle(&self, subject: Subject) -> Option<String> {
+        let says = |program: &Path, arg: &str| {
+            let output = Command::new(program).arg(arg).stdin(Stdio::null()).output().ok()?;
+            Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        };
+        match subject {
+            Subject::Websocketd if says(Path::new("websocketd"), "--version").is_none() => {
+                Some("websocketd is not installed (Debian's package of that name)".to_owned())
+            }
+            Subject::OneWorker | Subject::TwoWorkers
+                if !says(&self.tailcast, "--help").is_some_and(|help| help.contains("--threads")) =>
+            {
+                Some("this tailcast has no --threads".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn command(&self, subject: Subject, program: &Path) -> Command {
+        let cores = match subject {
+            Subject::OneWorker | Subject::TwoWorkers => &self.all_cores,
+            _ => &self.cores,
+        };
+        match cores {
+            // It replaces itself by the program, so the process id stays.
+            Some(cores) => {
+                let mut taskset = Command::new("taskset");
+                taskset.args(["-c", cores]).arg(program);
+                taskset
+            }
+            None => Command::new(program),
+        }
+    }
 }
 
 pub struct Server {
     child: Child,
     subject: Subject,
     pub address: SocketAddr,
-    said: PathBuf,
 }
 
 impl Server {
-    /// Starts a server of the file `name` in `dir`; what it says goes to a file beside.
-    pub fn start(subject: Subject, launch: &Launch, dir: &Path, name: &str) -> Result<Self> {
-        let program = match subject {
-            Subject::Tailcast => launch.tailcast.clone(),
-            Subject::Rawlimit => std::env::current_exe().context("can't find the bench's own program")?,
-        };
-        if !program.is_file() {
-            bail!("there is no server {}; name one by --server", program.display());
-        }
-        let mut command = match launch.core {
-            // It replaces itself by the program, so the process id stays.
-            Some(core) => {
-                let mut taskset = Command::new("taskset");
-                taskset.args(["-c", &core.to_string()]).arg(program);
-                taskset
+    /// Starts a server of the files in `dir`; what it says goes to a file in `said`.
+    pub fn start(subject: Subject, launch: &Launch, dir: &Path, files: &[String], said: &Path) -> Result<Self> {
+        let paths = files.iter().map(|name| dir.join(name));
+        let mut port = None;
+        let command = match subject {
+            Subject::Tailcast | Subject::OneWorker | Subject::TwoWorkers => {
+                if !launch.tailcast.is_file() {
+                    bail!("there is no server {}; name one by --server", launch.tailcast.display());
+                }
+                let mut command = launch.command(subject, &launch.tailcast);
+                command.args(["--listen", "127.0.0.1:0", "--dir"]).arg(dir);
+                command.args(files.iter().flat_map(|name| ["--file", name]));
+                match subject {
+                    Subject::OneWorker => command.args(["--threads", "1"]),
+                    Subject::TwoWorkers => command.args(["--threads", "2"]),
+                    _ => command.args(&launch.args),
+                };
+                command
             }
-            None => Command::new(program),
+            Subject::Rawlimit | Subject::Naive => {
+                let own = std::env::current_exe().context("can't find the bench's own program")?;
+                let mut command = launch.command(subject, &own);
+                command.args(["--serve", subject.name()]);
+                if let Some(sabotage) = launch.sabotage.and_then(|kind| kind.to_possible_value()) {
+                    command.args(["--sabotage", sabotage.get_name()]);
+                }
+                command.arg("--").args(paths);
+                command
+            }
+            Subject::Websocketd => {
+                // It does not tell a port that it chose itself.
+                let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+                let mut command = launch.command(subject, Path::new("websocketd"));
+                command.args([
+                    "--address=127.0.0.1",
+                    &format!("--port={}", free.port()),
+                    "--loglevel=error",
+                ]);
+                command.args(["tail", "-n", "50", "-F"]).args(paths);
+                port = Some(free);
+                command
+            }
         };
-        match subject {
-            Subject::Tailcast => command
-                .args(["--listen", "127.0.0.1:0", "--dir"])
-                .arg(dir)
-                .args(["--file", name]),
-            Subject::Rawlimit => command.arg("--serve-rawlimit").arg(dir.join(name)),
+        let name = if subject.is_ours() { "tailcast" } else { subject.name() };
+        let mut child = Child::spawn(command, name, said)?;
+        let address = match port {
+            Some(address) => await_listener(address).map_err(|error| child.explain_running(error))?,
+            None => child.address()?,
         };
-        for setting in SETTINGS {
-            command.env_remove(setting);
+        if launch.show_pid {
+            eprintln!("{} is process {}", subject.name(), child.pid());
         }
-        let said = dir.join("stderr.txt");
-        let mut child = command
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&said).with_context(|| format!("can't create {}", said.display()))?)
-            .spawn()
-            .with_context(|| format!("can't start {}", subject.name()))?;
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(child.id());
-        let stdout = child.stdout.take();
-        let mut server = Self {
+        Ok(Self {
             child,
             subject,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            said,
-        };
-        match server.await_ready(stdout) {
-            Ok(address) => {
-                server.address = address;
-                Ok(server)
-            }
-            Err(error) => Err(server.explain(error)),
-        }
-    }
-
-    fn await_ready(&mut self, stdout: Option<ChildStdout>) -> Result<SocketAddr> {
-        let name = self.subject.name();
-        let lines = read_lines(stdout.context("the server has no standard output")?)?;
-        let line = match lines.recv_timeout(START_TIMEOUT) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => {
-                bail!("{name} was not ready within {START_TIMEOUT:?}")
-            }
-            Err(RecvTimeoutError::Disconnected) => match self.wait(STOP_TIMEOUT)? {
-                Some(status) => bail!("{name} ended before it was ready: {status}"),
-                None => bail!("{name} closed its standard output before it was ready"),
-            },
-        };
-        line.strip_prefix(&format!("{name} listening on http://"))
-            .and_then(|address| address.parse().ok())
-            .ok_or_else(|| anyhow!("{name} said {line:?} instead of where it listens"))
+            address,
+        })
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid()
     }
 
-    /// Adds to an error that came up while the server was to run: whether it still does, and what it said last.
+    /// Whether its children do its work too.
+    pub fn has_children(&self) -> bool {
+        self.subject == Subject::Websocketd
+    }
+
+    /// Adds to an error that came up while it was to run: whether it still does, and what it said last.
     pub fn explain_running(&mut self, error: anyhow::Error) -> anyhow::Error {
-        match self.child.try_wait() {
-            Ok(Some(status)) => {
-                self.explain(error.context(format!("{} ended by itself: {status}", self.subject.name())))
-            }
-            _ => self.explain(error),
-        }
-    }
-
-    /// Adds to an error what the server said last.
-    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        let said = std::fs::read(&self.said).unwrap_or_default();
-        let tail = String::from_utf8_lossy(&said[said.len().saturating_sub(SHOWN_MAX)..])
-            .trim()
-            .to_owned();
-        if tail.is_empty() {
-            return error;
-        }
-        anyhow!(
-            "{error:#}\n--- the end of what {} said on standard error:\n{tail}\n---",
-            self.subject.name()
-        )
+        self.child.explain_running(error)
     }
 
     /// Asks it to end and waits until it has.
-    pub fn stop(mut self) -> Result<()> {
-        let status = self.end().map_err(|error| self.explain(error))?;
-        // The yardstick has no handler of signals.
-        let fine = match self.subject {
-            Subject::Tailcast => status.success(),
-            Subject::Rawlimit => status.signal() == Some(Signal::TERM.as_raw()),
-        };
-        if !fine {
-            return Err(self.explain(anyhow!("{} ended badly after SIGTERM: {status}", self.subject.name())));
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<ExitStatus> {
-        let name = self.subject.name();
-        if let Some(status) = self.child.try_wait()? {
-            bail!("{name} ended by itself: {status}");
-        }
-        kill_process(Pid::from_child(&self.child), Signal::TERM).with_context(|| format!("can't end {name}"))?;
-        self.wait(STOP_TIMEOUT)?
-            .with_context(|| format!("{name} did not end within {STOP_TIMEOUT:?} after SIGTERM, and was killed"))
-    }
-
-    /// Waits for its end, but no longer than this.
-    fn wait(&mut self, timeout: Duration) -> Result<Option<ExitStatus>> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let status = self.child.try_wait()?;
-            if status.is_some() || Instant::now() > deadline {
-                return Ok(status);
-            }
-            thread::sleep(STOP_POLL);
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both do nothing but fail where it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// Kills the server that runs now, where one does; for a bench that has to end at once.
-pub fn kill_running() {
-    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pid) = running.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
-}
-
-/// The lines of a server's standard output, which are read to the end so that it never waits for a reader.
-fn read_lines(stdout: ChildStdout) -> Result<Receiver<String>> {
-    let (sender, lines) = mpsc::channel();
-    thread::Builder::new()
-        .name("stdout".to_owned())
-        .spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Only the first one is waited for.
-                let _ = sender.send(line);
-            }
+    pub fn stop(self) -> Result<()> {
+        let ours = self.subject.is_ours();
+        self.child.stop(|status| {
+            // The others have no handler of signals, or one that is their own affair.
+            status.success() || !ours && (status.signal() == Some(Signal::TERM.as_raw()) || status.code().is_some())
         })
-        .context("can't start a thread")?;
-    Ok(lines)
+    }
+}
+
+fn await_listener(address: SocketAddr) -> Result<SocketAddr> {
+    let deadline = Instant::now() + child::START_TIMEOUT;
+    while TcpStream::connect(address).is_err() {
+        if Instant::now() > deadline {
+            bail!("nobody listens on {address}");
+        }
+        thread::sleep(LISTEN_POLL);
+    }
+    Ok(address)
 }

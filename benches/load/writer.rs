@@ -1,16 +1,17 @@
-//! The program that would write the log: a thread that appends numbered lines at a fixed rate. It follows an absolute
+//! The program that would write the log: a thread that appends numbered lines at a fixed rate,
+//! or all at once. It follows an absolute
 //! schedule, so that being late once doesn't lower the rate, and reports how late it was, because a late writer makes
 //! bursts that the server is not to blame for.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::lines::{Clock, LineFormat, Stamp};
+use crate::lines::{Clock, FILE_STEP, LineFormat, Stamp};
 
 /// Above this rate the lines that fall into one tick are one write, as of a program that buffers.
 const SINGLE_WRITE_RATE: u64 = 1_000;
@@ -18,13 +19,15 @@ const TICK: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub path: PathBuf,
+    /// Written in turns, each line in the next one.
+    pub paths: Vec<PathBuf>,
     pub format: LineFormat,
-    /// The number of the first line.
+    /// The number of the first line in each file.
     pub first: u64,
+    /// Lines in each file.
     pub count: u64,
-    /// Lines a second.
-    pub rate: u64,
+    /// Lines a second in each file; none where all are to be written by one call.
+    pub rate: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,53 +40,71 @@ pub struct Written {
 pub fn start(plan: Plan, clock: Clock) -> Result<JoinHandle<Result<Written>>> {
     thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || write(&plan, clock))
+        .spawn(move || {
+            let mut files = plan.paths.iter().map(append).collect::<Result<Vec<_>>>()?;
+            match plan.rate {
+                Some(rate) => pace(&plan, &mut files, rate, clock),
+                None => burst(&plan, &mut files, clock),
+            }
+        })
         .context("can't start the writer's thread")
 }
 
-fn write(plan: &Plan, clock: Clock) -> Result<Written> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(&plan.path)
-        .with_context(|| format!("can't append to {}", plan.path.display()))?;
+fn append(path: &PathBuf) -> Result<File> {
+    let file = OpenOptions::new().append(true).open(path);
+    file.with_context(|| format!("can't append to {}", path.display()))
+}
+
+fn pace(plan: &Plan, files: &mut [File], rate: u64, clock: Clock) -> Result<Written> {
+    let rate = rate * files.len() as u64;
+    let count = plan.count * files.len() as u64;
+    let batched = files.len() == 1 && rate > SINGLE_WRITE_RATE;
     let start = Instant::now();
     let mut latest = Duration::ZERO;
     let mut batch = Vec::new();
     let mut written = 0;
-    while written < plan.count {
-        let first_due = due(written, plan.rate);
-        let wake = if plan.rate > SINGLE_WRITE_RATE {
-            next_tick(first_due)
-        } else {
-            first_due
-        };
+    while written < count {
+        let first_due = due(written, rate);
+        let wake = if batched { next_tick(first_due) } else { first_due };
         thread::sleep(wake.saturating_sub(start.elapsed()));
         let elapsed = start.elapsed();
         latest = latest.max(elapsed.saturating_sub(wake));
 
-        let lines = if plan.rate > SINGLE_WRITE_RATE {
+        let lines = if batched {
             // All that is due by now, also what a late wake-up has added to it.
-            let by_now = (elapsed.as_nanos() * u128::from(plan.rate) / 1_000_000_000) as u64 + 1;
-            by_now.min(plan.count) - written
+            let by_now = (elapsed.as_nanos() * u128::from(rate) / 1_000_000_000) as u64 + 1;
+            by_now.min(count) - written
         } else {
             1
         };
-        batch.clear();
-        let nanos = clock.nanos();
-        for number in written..written + lines {
-            plan.format.push(
-                &mut batch,
-                Stamp {
-                    number: plan.first + number,
-                    nanos,
-                },
-            );
-        }
-        file.write_all(&batch)
-            .with_context(|| format!("can't append to {}", plan.path.display()))?;
+        let turn = files.len() as u64;
+        let file = (written % turn) as usize;
+        fill(&mut batch, plan, file, written / turn, lines, clock.nanos());
+        files[file].write_all(&batch).context("can't append to a file")?;
         written += lines;
     }
     Ok(Written { latest })
+}
+
+fn burst(plan: &Plan, files: &mut [File], clock: Clock) -> Result<Written> {
+    let mut batch = Vec::with_capacity(plan.count as usize * (plan.format.payload_bytes() + 1));
+    for (index, file) in files.iter_mut().enumerate() {
+        fill(&mut batch, plan, index, 0, plan.count, clock.nanos());
+        let written = file.write(&batch).context("can't append to a file")?;
+        if written < batch.len() {
+            bail!("only {written} of {} bytes were taken at once", batch.len());
+        }
+    }
+    Ok(Written { latest: Duration::ZERO })
+}
+
+/// Makes lines of a file, from the one with this index on.
+fn fill(batch: &mut Vec<u8>, plan: &Plan, file: usize, index: u64, lines: u64, nanos: u64) {
+    batch.clear();
+    for number in index..index + lines {
+        let number = file as u64 * FILE_STEP + plan.first + number;
+        plan.format.push(batch, Stamp { number, nanos });
+    }
 }
 
 /// When the line of this index is to be written, from the start on.
