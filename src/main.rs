@@ -89,15 +89,15 @@ fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the threads of the program can't be started")?;
-    let result = runtime.block_on(async {
-        let mut demo = None;
-        if args.demo {
-            let made = Demo::new().context("the demo can't write its files into the temporary directory")?;
-            config.dir = made.directory().to_owned();
-            demo = Some(made);
-        }
-        serve(config, demo).await
-    });
+    let mut demo = None;
+    if args.demo {
+        let made = Demo::new().context("the demo can't write its files into the temporary directory")?;
+        config.dir = made.directory().to_owned();
+        demo = Some(made);
+    }
+    // A task like all others: on the thread that waits here, accepting would go back and forth between two threads.
+    let served = runtime.block_on(runtime.spawn(serve(config, demo)));
+    let result = served.context("the program failed").flatten();
     runtime.shutdown_timeout(BLOCKING_STOP);
     result
 }

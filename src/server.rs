@@ -217,7 +217,18 @@ pub(crate) struct Peer {
 }
 
 async fn serve(stream: TcpStream, address: IpAddr, place: Arc<Place>, router: axum::Router, stop: CancellationToken) {
+    // Nothing is set up for a client that has yet to send its first byte: in a storm thousands are connected first.
+    let readable = timeout(HEADER_TIMEOUT, stream.readable());
+    if !matches!(stop.run_until_cancelled(readable).await, Some(Ok(Ok(())))) {
+        return;
+    }
     let peer = Peer { address, place };
+    // On the heap, so that the task is small until then.
+    Box::pin(serve_requests(stream, peer, router, stop)).await;
+}
+
+async fn serve_requests(stream: TcpStream, peer: Peer, router: axum::Router, stop: CancellationToken) {
+    let address = peer.address;
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(Request::from(request))

@@ -45,10 +45,8 @@ pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) ->
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return sentence(StatusCode::INTERNAL_SERVER_ERROR, "The connection has no address.");
     };
-    // Joined before the answer goes out: a client that sees its connection open gets every line from then on.
-    let joined = join(&app, file).await;
     let upgrade = hyper::upgrade::on(&mut request);
-    app.tasks.spawn(begin(Arc::clone(&app), upgrade, joined, peer));
+    app.tasks.spawn(begin(Arc::clone(&app), upgrade, file, peer));
     handshake.response()
 }
 
@@ -80,13 +78,15 @@ fn requested_file(query: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
     }
 }
 
-/// Takes the connection over and leaves it to a task that holds nothing of what led to it: there are thousands of them,
-/// for hours.
-async fn begin(app: Arc<App>, upgrade: OnUpgrade, joined: Result<(Subscription, Place), Vec<u8>>, peer: Peer) {
+/// Takes the connection over, joins, and leaves it to a task that holds nothing of what led to it: there are thousands
+/// of them, for hours.
+async fn begin(app: Arc<App>, upgrade: OnUpgrade, file: String, peer: Peer) {
     let Some((transport, head)) = take_over(upgrade).await else {
         return;
     };
-    match joined {
+    // Before the answer goes out: a client that sees its connection open gets every line from then on. And after hyper
+    // is gone with its buffers: in a storm thousands wait here for one look at the file.
+    match join(&app, file).await {
         Ok((subscription, viewer)) => {
             let session = Session::new(transport, head, subscription);
             app.tasks.spawn(view(session, viewer, peer.place));

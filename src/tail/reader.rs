@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::generation::BLOCK_BYTES;
 use super::watch::{DirectoryWatch, Mark};
-use super::{Tail, Turn, Wakeups};
+use super::{MIN_PAUSE, Tail, Turn, Wakeups};
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found, Source};
 use crate::metrics::Metrics;
@@ -291,6 +291,8 @@ impl Scheduled {
 
 /// What the thread works with.
 struct Files {
+    /// When files were last looked at because someone asked.
+    looked_at: Instant,
     metrics: Arc<Metrics>,
     wakeups: Wakeups,
     watch: DirectoryWatch,
@@ -308,6 +310,7 @@ impl Files {
             }
         };
         Self {
+            looked_at: Instant::now(),
             metrics,
             wakeups,
             watch: DirectoryWatch::new(wakeups, wake),
@@ -322,6 +325,9 @@ impl Files {
                 break;
             };
             self.watch.renew();
+            if !looks.is_empty() {
+                self.looked_at = Instant::now();
+            }
             for channel in looks {
                 self.look(&channel);
             }
@@ -346,10 +352,16 @@ impl Files {
                 return None;
             }
             let now = Instant::now();
-            let due = self.tails.iter().map(Scheduled::due).min();
-            if !inbox.looks.is_empty() || due.is_some_and(|due| due <= now) {
+            // In a storm of viewers all who ask within a moment are answered by one look.
+            let looks_due = (!inbox.looks.is_empty()).then(|| self.looked_at + MIN_PAUSE);
+            let due = self.tails.iter().map(Scheduled::due).chain(looks_due).min();
+            if due.is_some_and(|due| due <= now) {
                 inbox.woken = false;
-                return Some(mem::take(&mut inbox.looks));
+                let looks = match looks_due {
+                    Some(due) if due <= now => mem::take(&mut inbox.looks),
+                    _ => Vec::new(),
+                };
+                return Some(looks);
             }
             if mem::take(&mut inbox.woken) {
                 // A mark was set after the times were looked at.
