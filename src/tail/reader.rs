@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::generation::BLOCK_BYTES;
 use super::watch::{DirectoryWatch, Mark};
-use super::{MIN_PAUSE, Tail, Turn, Wakeups};
+use super::{MIN_PAUSE, MIN_WINDOW, Tail, Turn, Wakeups};
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found, Source};
 use crate::metrics::Metrics;
@@ -279,10 +279,10 @@ struct Scheduled {
 
 impl Scheduled {
     /// When the next turn is due, given what events say. They bring it forward, but not into the window in which lines
-    /// gather.
-    fn due(&self) -> Instant {
+    /// of this file gather, nor into the one of all files.
+    fn due(&self, gathered_by: Instant) -> Instant {
         if self.tail.mark.is_dirty() {
-            self.due.min(self.tail.window_ends(self.last))
+            self.due.min(self.tail.window_ends(self.last).max(gathered_by))
         } else {
             self.due
         }
@@ -293,6 +293,8 @@ impl Scheduled {
 struct Files {
     /// When files were last looked at because someone asked.
     looked_at: Instant,
+    /// Until when lines of all files gather: thousands of small logs are then read a few at a time.
+    gathered_by: Instant,
     metrics: Arc<Metrics>,
     wakeups: Wakeups,
     watch: DirectoryWatch,
@@ -311,6 +313,7 @@ impl Files {
         };
         Self {
             looked_at: Instant::now(),
+            gathered_by: Instant::now(),
             metrics,
             wakeups,
             watch: DirectoryWatch::new(wakeups, wake),
@@ -333,9 +336,13 @@ impl Files {
             }
             let now = Instant::now();
             for index in (0..self.tails.len()).rev() {
-                if self.tails.get(index).is_some_and(|scheduled| scheduled.due() <= now) {
+                let gathered_by = self.gathered_by;
+                if self.tails.get(index).is_some_and(|scheduled| scheduled.due(gathered_by) <= now) {
                     self.turn(index);
                 }
+            }
+            if self.tails.iter().any(|scheduled| scheduled.tail.published_at >= now) {
+                self.gathered_by = now + MIN_WINDOW;
             }
         }
         for scheduled in &mut self.tails {
@@ -354,7 +361,8 @@ impl Files {
             let now = Instant::now();
             // In a storm of viewers all who ask within a moment are answered by one look.
             let looks_due = (!inbox.looks.is_empty()).then(|| self.looked_at + MIN_PAUSE);
-            let due = self.tails.iter().map(Scheduled::due).chain(looks_due).min();
+            let dues = self.tails.iter().map(|scheduled| scheduled.due(self.gathered_by));
+            let due = dues.chain(looks_due).min();
             if due.is_some_and(|due| due <= now) {
                 inbox.woken = false;
                 let looks = match looks_due {
