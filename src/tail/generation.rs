@@ -3,61 +3,25 @@
 //! A name lives on while files come and go behind it; each of them is a generation. Its identity is the descriptor
 //! that is held open (nobody else can get its inode number meanwhile) and the bytes that were read last.
 
-use std::fs::{File, Metadata, OpenOptions};
+mod encoding;
+mod holes;
+
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
-use rustix::fs::{OFlags, SeekFrom, seek};
-use rustix::io::Errno;
-
+use super::file::{FileId, Stamp, read_full, read_up_to};
 use super::history::{self, Start};
 use super::marker::{Content, Marker};
 use crate::chunk::{Batch, CHUNK_BYTES};
-use crate::decode::{Decoder, SAMPLE_BYTES};
-use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls, skip_holes, trailing_nuls};
+use crate::decode::Decoder;
+use crate::split::{Splitter, Unit, skip_holes};
 
 /// Bytes read at a time: as much as a chunk holds.
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
 /// The beginning of a file by which a rewritten one is told from one that was cut.
 pub(super) const HEAD_BYTES: usize = 1024;
-/// How much of a hole is read through in one step.
-const HOLE_STEP_BYTES: u64 = 64 << 20;
-
-/// Which file it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileId {
-    dev: u64,
-    ino: u64,
-}
-
-impl FileId {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-        }
-    }
-}
-
-/// Times and size, as far as a change of content changes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
 
 /// What one step of reading came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,26 +70,6 @@ pub(super) struct Generation {
     behind: bool,
 }
 
-/// Opens a regular file for reading. Does not wait for a FIFO or device, and does not follow into one.
-///
-/// # Errors
-///
-/// What `stat` and `open` return; `InvalidInput` where it is no regular file.
-pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
-    if !path.metadata()?.is_file() {
-        return Err(no_file());
-    }
-    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() {
-        Ok((file, metadata))
-    } else {
-        Err(no_file())
-    }
-}
-
 impl Generation {
     /// A file at its first byte.
     pub(super) fn from_start(file: File, metadata: &Metadata, rules: Rules) -> Self {
@@ -153,11 +97,6 @@ impl Generation {
     /// Which file it is.
     pub(super) fn id(&self) -> FileId {
         self.id
-    }
-
-    /// Name of its encoding, once that shows.
-    pub(super) fn encoding(&self) -> Option<&'static str> {
-        self.decoder.map(Decoder::name)
     }
 
     /// Whether nothing was read of it yet.
@@ -370,118 +309,6 @@ impl Generation {
         Ok(self.marker.check(&self.file)? == Content::Same)
     }
 
-    fn decoder(&self) -> Decoder {
-        self.decoder.unwrap_or(Decoder::UTF_8)
-    }
-
-    /// Looks at both ends of the file for its encoding.
-    fn detect_from_file(&mut self, size: u64) -> io::Result<()> {
-        if self.decoder.is_none() {
-            let head = read_up_to(&self.file, 0, SAMPLE_BYTES)?;
-            let tail_start = size.saturating_sub(SAMPLE_BYTES as u64).max(head.len() as u64) & !1;
-            let tail = read_up_to(&self.file, tail_start, SAMPLE_BYTES)?;
-            self.decoder = Decoder::detect(&[&head, &tail], true);
-            if self.decoder.is_none() {
-                self.sample = [head, tail].into_iter().flatten().filter(|b| !b.is_ascii()).collect();
-            }
-            let unit = self.decoder().unit();
-            self.splitter = Splitter::new(unit, self.rules.max_line);
-        }
-        Ok(())
-    }
-
-    /// Lets new bytes show the encoding. Where they make it UTF-16, the line being read begins anew and the answer is
-    /// true.
-    fn observe(&mut self, bytes: &[u8]) -> io::Result<bool> {
-        if self.decoder.is_some() || bytes.is_ascii() && !bytes.contains(&0) {
-            return Ok(false);
-        }
-        if self.sample.len() + bytes.len() > 2 * SAMPLE_BYTES {
-            self.sample.clear();
-        }
-        self.sample.extend_from_slice(bytes);
-        let at_start = self.offset == 0;
-        self.decoder = Decoder::detect(&[&self.sample], at_start);
-        let Some(decoder) = self.decoder else {
-            return Ok(false);
-        };
-        self.sample = Vec::new();
-        let moved = decoder.unit() != self.splitter.unit();
-        if moved {
-            let line_start = self.offset - self.splitter.held() as u64;
-            self.splitter = Splitter::new(decoder.unit(), self.rules.max_line);
-            if !at_start {
-                self.offset = line_start.next_multiple_of(2);
-            }
-        }
-        Ok(moved && !at_start)
-    }
-
-    /// A block without the NULs at its end, which may be a hole that is still being written to, and without half a
-    /// unit.
-    fn without_hole<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let text_len = bytes.len() - trailing_nuls(bytes);
-        let end = match self.splitter.unit() {
-            Unit::Byte => text_len,
-            Unit::Little | Unit::Big => {
-                let text_end = text_len.next_multiple_of(2).min(bytes.len());
-                if bytes.len() - text_end >= HOLE_BYTES {
-                    text_end
-                } else {
-                    bytes.len() & !1
-                }
-            }
-        };
-        bytes.get(..end).unwrap_or_default()
-    }
-
-    /// Looks for text behind a block of NULs. A hole with text behind it is skipped; one that reaches the end of the
-    /// file is held back until text comes.
-    fn cross_hole(&mut self, block: &[u8]) -> io::Result<Step> {
-        let block_end = self.offset + block.len() as u64;
-        let size = self.size()?;
-        // What was looked through is not looked through again, unless the file system knows of data there that it did
-        // not know of before, or the file has shrunk.
-        let at = self.hole_end.min(size).max(block_end);
-        let mut at = match seek(&self.file, SeekFrom::Data(block_end)) {
-            Ok(data) if data > block_end => data.min(at),
-            _ => at,
-        };
-        let budget_end = at + HOLE_STEP_BYTES;
-        let mut buffer = vec![0; BLOCK_BYTES];
-        while at < budget_end {
-            // Where the file system knows holes, they need not be read; an error means that it does not.
-            match seek(&self.file, SeekFrom::Data(at)) {
-                Ok(data) => at = data.max(at),
-                // No data up to the end.
-                Err(Errno::NXIO) => {
-                    self.hole_end = size.max(at);
-                    return Ok(Step::End);
-                }
-                Err(_) => {}
-            }
-            let len = read_full(&self.file, at, &mut buffer)?;
-            if len == 0 {
-                self.hole_end = at;
-                return Ok(Step::End);
-            }
-            let nuls = buffer.get(..len).map_or(0, leading_nuls);
-            at += nuls as u64;
-            if nuls < len {
-                let hole = at - self.offset;
-                if hole < HOLE_BYTES as u64 {
-                    return Ok(Step::Took(0));
-                }
-                let width = self.splitter.unit().width() as u64;
-                self.offset = at / width * width;
-                self.hole_end = self.offset;
-                return Ok(Step::Took(0));
-            }
-        }
-        self.hole_end = at;
-        Ok(Step::Took(BLOCK_BYTES))
-    }
-
     fn remember_head(&mut self) -> io::Result<()> {
         if self.head.len() < HEAD_BYTES && (self.head.len() as u64) < self.offset {
             let len = usize::try_from(self.offset).map_or(HEAD_BYTES, |offset| offset.min(HEAD_BYTES));
@@ -494,25 +321,4 @@ impl Generation {
 /// Whether these first bytes may be the beginning of a byte order mark that has not come whole.
 fn is_cut_bom(bytes: &[u8]) -> bool {
     matches!(bytes, [0xEF] | [0xEF, 0xBB] | [0xFE] | [0xFF])
-}
-
-/// Reads as much as there is at an offset, up to the length of the buffer.
-pub(super) fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut len = 0;
-    while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + len as u64) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
-}
-
-pub(super) fn read_up_to(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; len];
-    let read = read_full(file, offset, &mut bytes)?;
-    bytes.truncate(read);
-    Ok(bytes)
 }

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io;
 
-use super::generation::{BLOCK_BYTES, read_full};
+use super::file::read_full;
+use super::generation::BLOCK_BYTES;
 use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
 
 /// How far back from its last text a file is looked through for its last lines: a thousand lines of the longest that is

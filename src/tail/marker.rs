@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 
-use super::generation::read_up_to;
+use super::file::read_up_to;
 
 /// The marker covers at least this much before the offset, and a full line where that is longer: lines often end alike.
 const MIN_BYTES: usize = 256;

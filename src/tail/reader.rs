@@ -14,8 +14,9 @@ use std::{fs, io, mem};
 use tracing::error;
 
 use super::generation::BLOCK_BYTES;
+use super::pace::{MIN_PAUSE, MIN_WINDOW};
 use super::watch::{DirectoryWatch, Mark};
-use super::{MIN_PAUSE, MIN_WINDOW, Tail, Turn, Wakeups};
+use super::{Tail, Turn, Wakeups};
 use crate::decode::Decoder;
 use crate::hub::{Channel, Found, Source};
 use crate::metrics::Metrics;
@@ -337,7 +338,11 @@ impl Files {
             let now = Instant::now();
             for index in (0..self.tails.len()).rev() {
                 let gathered_by = self.gathered_by;
-                if self.tails.get(index).is_some_and(|scheduled| scheduled.due(gathered_by) <= now) {
+                if self
+                    .tails
+                    .get(index)
+                    .is_some_and(|scheduled| scheduled.due(gathered_by) <= now)
+                {
                     self.turn(index);
                 }
             }

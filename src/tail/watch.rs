@@ -5,25 +5,22 @@
 //! What happens to names goes through `notify-debouncer-full`, which tells it once it has settled; that is when the
 //! directories are watched anew, as one of them may have been replaced.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::ffi::OsString;
-use std::fs::{self, File, Metadata};
-use std::mem;
+mod hints;
+mod tee;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use notify_debouncer_full::notify::{
-    self, Config, Event, EventHandler, EventKind, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind,
-    event::{MetadataKind, ModifyKind},
-};
+use notify_debouncer_full::notify::{self, Config, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, NoCache, new_debouncer_opt};
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::MAX_GENERATIONS;
-use super::generation::{self, FileId};
+use hints::{DirectoryId, Hints};
+use tee::{MAKING, Tee};
+
+pub(super) use hints::Mark;
 
 /// How long the names of a directory must have rested before they count as settled.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -38,241 +35,6 @@ pub enum Wakeups {
     EventsOnly,
     /// Looks alone, as where the system has no watches left.
     PollingOnly,
-}
-
-/// What the events say about one file.
-#[derive(Debug)]
-pub(super) struct Mark {
-    path: PathBuf,
-    dirty: AtomicBool,
-    /// Whether events were lost.
-    lost: AtomicBool,
-    /// Whether events come at all.
-    watched: AtomicBool,
-    /// Files that took the name, opened in the moment when an event told so: the next one may take it before the next
-    /// look.
-    found: Mutex<VecDeque<(File, Metadata)>>,
-    hints: Weak<Hints>,
-}
-
-impl Mark {
-    /// Whether something happened since the last time this was asked.
-    pub(super) fn take_dirty(&self) -> bool {
-        self.dirty.swap(false, Ordering::AcqRel)
-    }
-
-    pub(super) fn is_dirty(&self) -> bool {
-        self.dirty.load(Ordering::Acquire)
-    }
-
-    /// Whether events were lost since the last time this was asked.
-    pub(super) fn take_lost(&self) -> bool {
-        self.lost.swap(false, Ordering::AcqRel)
-    }
-
-    /// Whether events tell what happens, so that looking now and then is enough.
-    pub(super) fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Acquire)
-    }
-
-    /// The files that took the name since the last time this was asked, in order.
-    pub(super) fn take_found(&self) -> VecDeque<(File, Metadata)> {
-        mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn open_now(&self) {
-        // Where it can't be opened, the look at the name says why.
-        let Ok((file, metadata)) = generation::open(&self.path) else {
-            return;
-        };
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = found
-            .back()
-            .is_some_and(|(_, last)| FileId::of(last) == FileId::of(&metadata));
-        if !known && found.len() < MAX_GENERATIONS {
-            found.push_back((file, metadata));
-        }
-    }
-
-    /// Asks for the directories to be watched anew.
-    pub(super) fn renew(&self) {
-        if let Some(hints) = self.hints.upgrade() {
-            hints.renew.store(true, Ordering::Release);
-        }
-    }
-}
-
-/// What is watched for.
-#[derive(Debug, Default)]
-struct Names {
-    /// Marks by the last part of the path, which is what all ways to a directory have in common.
-    marks: HashMap<OsString, Vec<Weak<Mark>>>,
-    directories: HashMap<PathBuf, Watched>,
-}
-
-/// A directory that is watched.
-#[derive(Debug, Clone, Default)]
-struct Watched {
-    /// Number of files in it that are followed.
-    users: usize,
-    /// Which directory it was when the watch was set; none where it could not be.
-    id: Option<DirectoryId>,
-}
-
-/// Which directory it is. The time of its birth is part of that: a new one may have the number of one that was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct DirectoryId {
-    file: FileId,
-    born: Option<SystemTime>,
-}
-
-impl DirectoryId {
-    fn of(directory: &Path) -> Option<Self> {
-        let metadata = fs::metadata(directory).ok()?;
-        Some(Self {
-            file: FileId::of(&metadata),
-            born: metadata.created().ok(),
-        })
-    }
-}
-
-impl Names {
-    fn marks_of(&self, path: &Path) -> impl Iterator<Item = Arc<Mark>> + '_ {
-        let marks = path.file_name().and_then(|name| self.marks.get(name));
-        marks.into_iter().flatten().filter_map(Weak::upgrade)
-    }
-
-    fn all_marks(&self) -> impl Iterator<Item = Arc<Mark>> + '_ {
-        self.marks.values().flatten().filter_map(Weak::upgrade)
-    }
-}
-
-/// Where the watcher's thread leaves what it heard.
-pub(super) struct Hints {
-    names: Mutex<Names>,
-    renew: AtomicBool,
-    wake: Box<dyn Fn() + Send + Sync>,
-}
-
-impl std::fmt::Debug for Hints {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hints").finish_non_exhaustive()
-    }
-}
-
-impl Hints {
-    fn lock(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets marks, and wakes the reader if it does not know yet.
-    fn set_dirty(&self, marks: impl Iterator<Item = Arc<Mark>>) {
-        let mut wake = false;
-        for mark in marks {
-            wake |= !mark.dirty.swap(true, Ordering::AcqRel);
-        }
-        if wake {
-            (self.wake)();
-        }
-    }
-
-    /// Events were lost: anything may have happened.
-    fn hear_loss(&self) {
-        let marks: Vec<Arc<Mark>> = self.lock().all_marks().collect();
-        for mark in &marks {
-            mark.lost.store(true, Ordering::Release);
-        }
-        self.renew.store(true, Ordering::Release);
-        self.set_dirty(marks.into_iter());
-    }
-
-    /// Takes an event as it comes and says whether it is about a name that matters.
-    fn hear(&self, event: &Event) -> bool {
-        if event.need_rescan() {
-            self.hear_loss();
-            return false;
-        }
-        let takes_name = match event.kind {
-            // Our own reading causes these.
-            EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(MetadataKind::AccessTime)) => return false,
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
-            _ => false,
-        };
-        let about_name = takes_name || matches!(event.kind, EventKind::Remove(_));
-        let names = self.lock();
-        let marks: Vec<Arc<Mark>> = event.paths.iter().flat_map(|path| names.marks_of(path)).collect();
-        let directory = event.paths.iter().any(|path| names.directories.contains_key(path));
-        drop(names);
-        if takes_name {
-            marks.iter().for_each(|mark| mark.open_now());
-        }
-        let matters = about_name && (directory || !marks.is_empty());
-        self.set_dirty(marks.into_iter());
-        matters
-    }
-
-    fn settled(&self, result: DebounceEventResult) {
-        let events = match result {
-            Ok(events) => events,
-            Err(errors) => {
-                debug!(?errors, "the file system watcher reported errors");
-                return self.hear_loss();
-            }
-        };
-        let names = self.lock();
-        let paths = || events.iter().flat_map(|event| &event.paths);
-        let marks: Vec<Arc<Mark>> = paths().flat_map(|path| names.marks_of(path)).collect();
-        if paths().any(|path| names.directories.contains_key(path)) {
-            self.renew.store(true, Ordering::Release);
-        }
-        drop(names);
-        self.set_dirty(marks.into_iter());
-    }
-}
-
-thread_local! {
-    /// The hints of the watcher that is being made on this thread: the debouncer makes its watcher itself and passes
-    /// nothing through.
-    static MAKING: RefCell<Option<Arc<Hints>>> = const { RefCell::new(None) };
-}
-
-/// The system's watcher, with its events taken on the way to the debouncer.
-#[derive(Debug)]
-struct Tee(RecommendedWatcher);
-
-impl Watcher for Tee {
-    fn new<F: EventHandler>(mut handler: F, config: Config) -> notify::Result<Self> {
-        let hints = MAKING.with_borrow_mut(Option::take);
-        let watcher = RecommendedWatcher::new(
-            move |result: notify::Result<Event>| {
-                let about_names = match (&result, &hints) {
-                    (Ok(event), Some(hints)) => hints.hear(event),
-                    _ => true,
-                };
-                if about_names {
-                    handler.handle_event(result);
-                }
-            },
-            config,
-        )?;
-        Ok(Self(watcher))
-    }
-
-    fn watch(&mut self, path: &Path, mode: RecursiveMode) -> notify::Result<()> {
-        self.0.watch(path, mode)
-    }
-
-    fn unwatch(&mut self, path: &Path) -> notify::Result<()> {
-        self.0.unwatch(path)
-    }
-
-    fn configure(&mut self, config: Config) -> notify::Result<bool> {
-        self.0.configure(config)
-    }
-
-    fn kind() -> WatcherKind {
-        RecommendedWatcher::kind()
-    }
 }
 
 /// Watches the directories of the files that are followed. To be used off the async threads: it waits for the
@@ -433,9 +195,11 @@ fn directory_of(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::atomic::AtomicUsize;
 
-    use notify_debouncer_full::notify::event::{CreateKind, DataChange, Flag};
+    use notify_debouncer_full::notify::event::{CreateKind, DataChange, Flag, ModifyKind};
+    use notify_debouncer_full::notify::{Event, EventKind};
 
     use super::*;
 
