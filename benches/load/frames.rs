@@ -2,6 +2,8 @@
 //! masked), and building the few frames it sends itself. A complete WebSocket library would copy and check every
 //! payload, and thousands of viewers on one core can't afford that.
 
+use std::fmt;
+
 pub const TEXT: u8 = 0x1;
 pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
@@ -32,17 +34,38 @@ pub struct Frame<'a> {
     pub total: usize,
 }
 
+/// Why bytes are no frame that a server may send.
+#[derive(Debug, Clone, Copy)]
+pub enum Wrong {
+    /// With the first byte.
+    FragmentOrReserved(u8),
+    Masked,
+    /// With the length.
+    TooLong(u64),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FragmentOrReserved(first) => write!(f, "a fragment or a reserved bit (first byte {first:#04x})"),
+            Self::Masked => write!(f, "a masked frame from the server"),
+            Self::TooLong(length) => write!(f, "a frame of {length} bytes"),
+        }
+    }
+}
+
 /// The first frame in `bytes`, `None` where it isn't complete yet, or what is wrong with it.
-#[inline]
-pub fn first(bytes: &[u8]) -> Result<Option<Frame<'_>>, String> {
+// Always: a result that goes through memory costs the viewers as much as all they check in a line.
+#[inline(always)]
+pub fn first(bytes: &[u8]) -> Result<Option<Frame<'_>>, Wrong> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);
     };
     if first & (FIN | RESERVED) != FIN {
-        return Err(format!("a fragment or a reserved bit (first byte {first:#04x})"));
+        return Err(Wrong::FragmentOrReserved(*first));
     }
     if second & MASKED != 0 {
-        return Err("a masked frame from the server".to_owned());
+        return Err(Wrong::Masked);
     }
     let (length, header) = match *second {
         LENGTH_16 => match rest.first_chunk::<2>() {
@@ -55,14 +78,14 @@ pub fn first(bytes: &[u8]) -> Result<Option<Frame<'_>>, String> {
         },
         short => (u64::from(short), 2),
     };
-    let length = match usize::try_from(length) {
-        Ok(length) if length <= MAX_PAYLOAD => length,
-        _ => return Err(format!("a frame of {length} bytes")),
-    };
-    Ok(bytes.get(header..header + length).map(|payload| Frame {
+    if length > MAX_PAYLOAD as u64 {
+        return Err(Wrong::TooLong(length));
+    }
+    let end = header + length as usize;
+    Ok(bytes.get(header..end).map(|payload| Frame {
         opcode: first & OPCODE,
         payload,
-        total: header + length,
+        total: end,
     }))
 }
 

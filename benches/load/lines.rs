@@ -75,7 +75,7 @@ impl LineFormat {
     }
 
     /// A line of this length with a number; its time and padding are not looked at.
-    #[inline]
+    #[inline(always)]
     pub fn split<'a>(&self, payload: &'a [u8]) -> Option<Line<'a>> {
         let (digits, rest) = payload.split_first_chunk::<NUMBER_DIGITS>()?;
         let (time, rest) = rest.strip_prefix(b" ")?.split_first_chunk::<TIME_DIGITS>()?;

@@ -30,8 +30,10 @@ const HISTORY_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTING_MAX: usize = 100;
 /// Between the last connection and the first line.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long the last line may take after it was written.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long it may take after the last write until the last line is there, and for how long nothing may come meanwhile:
+/// a machine that others use is slow, which is no loss of lines.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for a server that is known to fall behind: how far is told by what it delivered until then.
 const FINISH_TIMEOUT_LOSSY: Duration = Duration::from_secs(10);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -248,17 +250,22 @@ impl Run<'_> {
         };
         let writer = writer::start(plan, self.clock)?;
         let reading = viewers.reading();
-        let mut deadline = None;
+        let timeout = match self.subject.is_lossless() {
+            true => FINISH_TIMEOUT,
+            false => FINISH_TIMEOUT_LOSSY,
+        };
+        let mut finished = None;
+        let mut last = (viewers.tally.delivered, Instant::now());
         while viewers.tally.complete + viewers.tally.dropped < reading || !writer.is_finished() {
             viewers.pump()?;
-            if deadline.is_none() && writer.is_finished() {
-                let timeout = match self.subject.is_lossless() {
-                    true => FINISH_TIMEOUT,
-                    false => FINISH_TIMEOUT_LOSSY,
-                };
-                deadline = Some(Instant::now() + timeout);
+            let now = Instant::now();
+            if finished.is_none() && writer.is_finished() {
+                finished = Some(now);
             }
-            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            if viewers.tally.delivered > last.0 {
+                last = (viewers.tally.delivered, now);
+            }
+            if finished.is_some_and(|finished| now > (finished + timeout).min(finished.max(last.1) + SILENCE_TIMEOUT)) {
                 break;
             }
         }
