@@ -1,7 +1,7 @@
 //! A batch of lines as one immutable allocation that all viewers share.
 //!
-//! The lines are held in the form in which most viewers get them, a run of WebSocket text frames: handing a chunk to
-//! ten thousand viewers encodes nothing and copies nothing.
+//! The lines are held in the form in which most viewers get them, a run of WebSocket text frames; any other [`Form`] is
+//! made of it once, for all viewers. Handing a chunk to ten thousand viewers encodes nothing and copies nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -87,6 +87,13 @@ impl Batch {
     }
 }
 
+/// How a chunk goes out. Each form is a run of whole WebSocket frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A text frame a line.
+    Plain,
+}
+
 /// Lines, or an event between lines, in the order in which viewers see them.
 #[derive(Debug)]
 pub struct Chunk {
@@ -161,9 +168,11 @@ impl Chunk {
         self.event
     }
 
-    /// The plain protocol's form: a run of whole text frames, one a line.
-    pub fn frames(&self) -> &Bytes {
-        &self.frames
+    /// Its bytes in a form.
+    pub fn frames(&self, form: Form) -> &Bytes {
+        match form {
+            Form::Plain => &self.frames,
+        }
     }
 
     /// How many lines it holds.
@@ -199,16 +208,17 @@ impl Chunk {
     }
 
     /// How many of its lines are whole in the first `sent` bytes of its frames.
-    pub fn lines_within(&self, sent: usize) -> u64 {
-        let frames = frame::ends(&self.frames).take_while(|&end| end <= sent).count() as u64;
+    pub fn lines_within(&self, form: Form, sent: usize) -> u64 {
+        let frames = frame::ends(self.frames(form)).take_while(|&end| end <= sent).count() as u64;
         frames.min(self.lines)
     }
 
     /// What is missing behind the first `sent` bytes to the end of the frame that they cut; empty where they cut none.
-    pub fn rest_of_frame(&self, sent: usize) -> &[u8] {
-        let end = frame::ends(&self.frames).find(|&end| end >= sent);
+    pub fn rest_of_frame(&self, form: Form, sent: usize) -> &[u8] {
+        let frames = self.frames(form);
+        let end = frame::ends(frames).find(|&end| end >= sent);
         match end {
-            Some(end) if sent > 0 => self.frames.get(sent..end).unwrap_or_default(),
+            Some(end) if sent > 0 => frames.get(sent..end).unwrap_or_default(),
             _ => &[],
         }
     }
@@ -227,9 +237,11 @@ mod tests {
         let lines = batch.lines();
         let chunk = Chunk::live(batch.into_frames(), LineNumber(7), lines, 0, Instant::now(), 1);
         // Frames of 4, 2 and 5 bytes.
-        let within: Vec<u64> = (0..=11).map(|sent| chunk.lines_within(sent)).collect();
+        let within: Vec<u64> = (0..=11).map(|sent| chunk.lines_within(Form::Plain, sent)).collect();
         assert_eq!(within, [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 3]);
-        let rest: Vec<usize> = (0..=11).map(|sent| chunk.rest_of_frame(sent).len()).collect();
+        let rest: Vec<usize> = (0..=11)
+            .map(|sent| chunk.rest_of_frame(Form::Plain, sent).len())
+            .collect();
         assert_eq!(rest, [0, 3, 2, 1, 0, 1, 0, 4, 3, 2, 1, 0]);
         assert_eq!(chunk.next_line().since(LineNumber(7)), 3);
     }
@@ -249,11 +261,11 @@ mod tests {
     #[test]
     fn a_notice_is_a_frame_but_no_line() {
         let chunk = Chunk::of_event(Event::Truncated, Some("cut"), LineNumber(3), 1);
-        assert_eq!(chunk.frames().as_ref(), b"\x81\x03cut");
-        assert_eq!((chunk.lines(), chunk.lines_within(5)), (0, 0));
+        assert_eq!(chunk.frames(Form::Plain).as_ref(), b"\x81\x03cut");
+        assert_eq!((chunk.lines(), chunk.lines_within(Form::Plain, 5)), (0, 0));
         assert!(
             Chunk::of_event(Event::Rotated, None, LineNumber(3), 1)
-                .frames()
+                .frames(Form::Plain)
                 .is_empty()
         );
     }

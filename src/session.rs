@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::chunk::Event;
+use crate::chunk::{Event, Form};
 use crate::hub::Subscription;
 use crate::metrics::Ending;
 use crate::notices::Farewell;
@@ -83,13 +83,14 @@ pub struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// A viewer at the beginning of its stream, to whom `head`, the answer to the handshake, is yet to be written.
-    pub fn new(transport: Transport<S>, head: Vec<u8>, subscription: Subscription) -> Self {
+    /// A viewer at the beginning of its stream, who gets chunks in this form, and to whom `head`, the answer to the
+    /// handshake, is yet to be written.
+    pub fn new(transport: Transport<S>, head: Vec<u8>, subscription: Subscription, form: Form) -> Self {
         let now = Instant::now();
         Self {
             transport,
             subscription,
-            outbox: Outbox::beginning_with(head),
+            outbox: Outbox::new(head, form),
             heard_at: now,
             pinged_at: now,
             look_at: now,

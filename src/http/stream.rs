@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{App, sentence};
+use crate::chunk::Form;
 use crate::hub::{Subscription, Unavailable};
 use crate::metrics::Rejection;
 use crate::notices::Farewell;
@@ -88,7 +89,7 @@ async fn begin(app: Arc<App>, upgrade: OnUpgrade, file: String, peer: Peer) {
     // is gone with its buffers: in a storm thousands wait here for one look at the file.
     match join(&app, file).await {
         Ok((subscription, viewer)) => {
-            let session = Session::new(transport, head, subscription);
+            let session = Session::new(transport, head, subscription, Form::Plain);
             app.tasks.spawn(view(session, viewer, peer.place));
         }
         Err(last) => {

@@ -10,7 +10,7 @@ use tokio::time;
 
 use super::ring::Ring;
 use super::subscription::{Progress, Subscription};
-use crate::chunk::{Batch, CHUNK_BYTES, Chunk, Event, LineNumber};
+use crate::chunk::{Batch, CHUNK_BYTES, Chunk, Event, Form, LineNumber};
 use crate::config::{Limits, Settings};
 use crate::metrics::FileMetrics;
 use crate::notices;
@@ -413,7 +413,7 @@ impl State {
         let chunk = Arc::new(chunk);
         // An error means that nobody listens, which is fine.
         if self.sender.send(Arc::downgrade(&chunk)).is_ok() {
-            self.backlog_bytes += chunk.frames().len() as u64;
+            self.backlog_bytes += chunk.frames(Form::Plain).len() as u64;
             self.backlog.push_back(chunk);
         }
         self.trim(limits);
@@ -448,7 +448,7 @@ impl State {
 
     fn drop_oldest(&mut self) {
         if let Some(chunk) = self.backlog.pop_front() {
-            self.backlog_bytes -= chunk.frames().len() as u64;
+            self.backlog_bytes -= chunk.frames(Form::Plain).len() as u64;
         }
     }
 

@@ -63,6 +63,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::Form;
 
     fn push(ring: &mut Ring, texts: &[&str], capacity: usize) {
         let mut batch = Batch::default();
@@ -75,7 +76,7 @@ mod tests {
 
     fn held(ring: &mut Ring) -> Vec<String> {
         let snapshot = ring.snapshot(|_| LineNumber::default(), 0);
-        frame::payloads(snapshot.frames())
+        frame::payloads(snapshot.frames(Form::Plain))
             .map(|payload| String::from_utf8(payload.to_vec()).unwrap())
             .collect()
     }

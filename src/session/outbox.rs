@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::chunk::{Chunk, Event, LineNumber};
+use crate::chunk::{Chunk, Event, Form, LineNumber};
 use crate::hub::{Next, Subscription};
 use crate::ws::Transport;
 
@@ -30,8 +30,10 @@ pub(super) enum Flushed {
 }
 
 /// The chunk being written, and frames of our own that wait for its next frame boundary.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
+    /// The form in which this viewer gets chunks.
+    form: Form,
     current: Option<Arc<Chunk>>,
     /// Bytes of the current chunk that went out.
     offset: usize,
@@ -46,12 +48,17 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox that sends these bytes before all else; they end where a frame may begin.
-    pub(super) fn beginning_with(head: Vec<u8>) -> Self {
+    /// An outbox that sends `head` before all else, and then chunks in this form.
+    pub(super) fn new(head: Vec<u8>, form: Form) -> Self {
         Self {
+            form,
+            current: None,
+            offset: 0,
+            overrun: false,
             uncounted: head.len(),
             control: head,
-            ..Self::default()
+            control_sent: 0,
+            next_line: None,
         }
     }
 
@@ -162,7 +169,7 @@ impl Outbox {
         add(after_control);
         let mut count = 3;
         for chunk in gathered.iter().skip(1).map_while(Option::as_ref) {
-            add(chunk.frames());
+            add(chunk.frames(self.form));
             count += 1;
         }
         if total == 0 {
@@ -177,10 +184,10 @@ impl Outbox {
         let Some(chunk) = gathered.first().and_then(Option::as_ref) else {
             return (&[], &[]);
         };
-        let rest = chunk.frames().get(self.offset..).unwrap_or_default();
+        let rest = chunk.frames(self.form).get(self.offset..).unwrap_or_default();
         let cut = match self.control.is_empty() || self.control_sent > 0 {
             true => 0,
-            false => chunk.rest_of_frame(self.offset).len(),
+            false => chunk.rest_of_frame(self.form, self.offset).len(),
         };
         rest.split_at_checked(cut).unwrap_or((rest, &[]))
     }
@@ -209,7 +216,7 @@ impl Outbox {
         let mut read_at = None;
         let mut waiting = gathered.iter_mut().filter_map(Option::take);
         for chunk in waiting.by_ref() {
-            let rest = chunk.frames().len() - self.offset;
+            let rest = chunk.frames(self.form).len() - self.offset;
             if sent < rest || rest > 0 && sent == 0 {
                 self.offset += sent;
                 self.current = Some(chunk);
@@ -236,8 +243,11 @@ impl Outbox {
     /// that is cut.
     pub(super) fn lines_within_current(&self) -> (u64, u64) {
         self.current.as_ref().map_or((0, 0), |chunk| {
-            let whole_at = self.offset + chunk.rest_of_frame(self.offset).len();
-            (chunk.lines_within(self.offset), chunk.lines_within(whole_at))
+            let whole_at = self.offset + chunk.rest_of_frame(self.form, self.offset).len();
+            (
+                chunk.lines_within(self.form, self.offset),
+                chunk.lines_within(self.form, whole_at),
+            )
         })
     }
 
@@ -254,7 +264,7 @@ impl Outbox {
     /// What must still go out before anything else may: the rest of a frame that is cut, then whole control frames.
     pub(super) fn into_rest(self) -> Vec<u8> {
         let mut rest = match &self.current {
-            Some(chunk) => chunk.rest_of_frame(self.offset).to_vec(),
+            Some(chunk) => chunk.rest_of_frame(self.form, self.offset).to_vec(),
             None => Vec::new(),
         };
         rest.extend_from_slice(self.control.get(self.control_sent..).unwrap_or_default());
