@@ -163,7 +163,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if let Err(end) = self.check_time() {
                 return end;
             }
-            let wake = self.wait(timer.as_mut(), read_first).await;
+            let wake = loop {
+                match self.wait(timer.as_mut(), read_first).await {
+                    // It is written at once, before another look at the time.
+                    Wake::Waiting => {}
+                    wake => break wake,
+                }
+            };
             read_first = !matches!(wake, Wake::Heard(_));
             let end = match wake {
                 Wake::Written(flushed) => self.written(flushed),

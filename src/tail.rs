@@ -368,6 +368,9 @@ fn read_on(
                 if !replays {
                     channel.metrics().bytes_read.increment(len as u64);
                 }
+                if len > 0 && generation.is_at_seen_end() {
+                    break Reading::AtEnd;
+                }
             }
             Step::End => break Reading::AtEnd,
             Step::Changed => break Reading::Changed,

@@ -148,35 +148,32 @@ impl Outbox {
         gathered
     }
 
-    fn poll_write<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
+    fn poll_write<'a, S: AsyncRead + AsyncWrite + Unpin>(
+        &'a self,
         cx: &mut Context<'_>,
         transport: &mut Transport<S>,
-        gathered: &Gathered,
+        gathered: &'a Gathered,
     ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut total = 0;
-        let mut parts = slices.iter_mut();
-        let mut add = |bytes| {
-            if let Some(slice) = parts.next() {
+        let mut count = 0;
+        let mut add = |bytes: &'a [u8]| {
+            if let Some(slice) = slices.get_mut(count).filter(|_| !bytes.is_empty()) {
                 *slice = IoSlice::new(bytes);
-                total += bytes.len();
+                count += 1;
             }
         };
         let (before_control, after_control) = self.split_current(gathered);
         add(before_control);
         add(self.control.get(self.control_sent..).unwrap_or_default());
         add(after_control);
-        let mut count = 3;
         for chunk in gathered.iter().skip(1).map_while(Option::as_ref) {
             add(chunk.frames(self.form));
-            count += 1;
         }
-        if total == 0 {
+        match slices.get(..count) {
             // Chunks without bytes, such as an event that the plain protocol does not tell.
-            return Poll::Ready(Ok(0));
+            None | Some([]) => Poll::Ready(Ok(0)),
+            Some(parts) => transport.poll_write(cx, parts),
         }
-        transport.poll_write(cx, slices.get(..count).unwrap_or_default())
     }
 
     /// The rest of the current chunk, split where control frames may go out.

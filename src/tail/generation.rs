@@ -8,7 +8,7 @@ mod holes;
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Instant;
 
 use super::file::{FileId, Stamp, read_full, read_up_to};
@@ -236,7 +236,7 @@ impl Generation {
         let room = usize::try_from(limit.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let room = room.min(buffer.len());
         let buffer = buffer.get_mut(..room).unwrap_or_default();
-        let len = read_full(&self.file, self.offset, buffer)?;
+        let len = self.read_block(buffer)?;
         self.behind = len >= BLOCK_BYTES;
         let bytes = buffer.get(..len).unwrap_or_default();
         if bytes.is_empty() {
@@ -297,6 +297,32 @@ impl Generation {
         take(&decoder.decode(line));
         let sent = line.bytes.len();
         self.splitter.part(sent);
+    }
+
+    /// From now on it is read without being compared before: its end is where nothing is read.
+    pub(super) fn is_compared_no_more(&mut self) {
+        self.stamp = None;
+    }
+
+    /// Reads from the offset on: all that there is, as far as the buffer takes it, or all that was there when the content
+    /// was last compared. To find the end by reading nothing costs a call.
+    fn read_block(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let seen_size = self.stamp.map_or(0, |stamp| stamp.size);
+        let first = match self.file.read_at(buffer, self.offset) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+        };
+        if first > 0 && self.offset + first as u64 >= seen_size && seen_size > self.offset {
+            return Ok(first);
+        }
+        let rest = buffer.get_mut(first..).unwrap_or_default();
+        Ok(first + read_full(&self.file, self.offset + first as u64, rest)?)
+    }
+
+    /// Whether all is read that was there when the content was last compared.
+    pub(super) fn is_at_seen_end(&self) -> bool {
+        self.stamp.is_some_and(|stamp| self.offset >= stamp.size)
     }
 
     /// Whether what was just read followed what was read before. At the beginning, where nothing was, whether it is

@@ -71,6 +71,8 @@ struct Inbox {
     looks: Vec<Arc<Channel>>,
     /// Whether some file's mark was set.
     woken: bool,
+    /// Whether a mark that is set is worth waking for: not while lines gather, which has its own end.
+    listens: bool,
     stop: bool,
 }
 
@@ -308,8 +310,11 @@ impl Files {
         let shared = Arc::downgrade(shared);
         let wake = move || {
             if let Some(shared) = shared.upgrade() {
-                shared.lock().woken = true;
-                shared.changed.notify_one();
+                let mut inbox = shared.lock();
+                inbox.woken = true;
+                if inbox.listens {
+                    shared.changed.notify_one();
+                }
             }
         };
         Self {
@@ -380,6 +385,11 @@ impl Files {
                 // A mark was set after the times were looked at.
                 continue;
             }
+            inbox.listens = self.gathered_by <= now;
+            let due = match inbox.listens {
+                true => due,
+                false => due.into_iter().chain([self.gathered_by]).min(),
+            };
             let sleep = due.map_or(MAX_SLEEP, |due| due.duration_since(now)).min(MAX_SLEEP);
             (inbox, _) = shared
                 .changed

@@ -155,7 +155,8 @@ impl Tail {
         let Some((next, found_at)) = self.queued.pop_front() else {
             return;
         };
-        let before = std::mem::replace(&mut self.current, next);
+        let mut before = std::mem::replace(&mut self.current, next);
+        before.is_compared_no_more();
         let again = !self.current.is_untouched();
         let rewritten =
             !again && !before.is_linked().unwrap_or(true) && before.begins_like(&self.current).unwrap_or(false);

@@ -78,7 +78,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     ///
     /// What the stream's `write` returns, and `WriteZero` where it takes nothing without an error.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts)) {
+        let stream = Pin::new(&mut self.stream);
+        let written = match parts {
+            // The common case has a cheaper system call.
+            [only] => stream.poll_write(cx, only),
+            parts => stream.poll_write_vectored(cx, parts),
+        };
+        match ready!(written) {
             Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             result => Poll::Ready(result),
         }
