@@ -15,7 +15,7 @@ pub const SAMPLE_BYTES: usize = 64 << 10;
 /// Fewer bytes beyond ASCII than this tell nothing: the encoding stays open.
 const ENOUGH_NON_ASCII: usize = 16;
 /// Fewer bytes than this tell nothing about UTF-16 without a byte order mark.
-const ENOUGH_FOR_UTF16: usize = 64;
+pub const ENOUGH_FOR_UTF16: usize = 64;
 /// UTF-16 of mostly ASCII text has NULs on one parity; this share of the units, in percent, makes it so.
 const UTF16_NUL_PERCENT: usize = 30;
 /// On the other parity there are few: not none, since characters such as U+5F00 (开) have a NUL there.
@@ -95,6 +95,11 @@ impl Decoder {
         self.encoding.name()
     }
 
+    /// Whether it is UTF-8.
+    pub fn is_utf8(self) -> bool {
+        self.encoding == UTF_8
+    }
+
     /// In what line ends of this encoding are looked for.
     pub fn unit(self) -> Unit {
         if self.encoding == UTF_16LE {
@@ -116,6 +121,24 @@ impl Decoder {
             Some((encoding, len)) if encoding == self.encoding || encoding == UTF_8 && self.unit() == Unit::Byte => len,
             _ => 0,
         }
+    }
+
+    /// Whether the first bytes of a file, in a configured encoding or none, may be the beginning of a byte order mark that
+    /// has not come whole.
+    pub fn is_cut_bom(configured: Option<Self>, start: &[u8]) -> bool {
+        let may_stand = |encoding| match configured {
+            Some(decoder) => decoder.encoding == encoding || encoding == UTF_8 && decoder.unit() == Unit::Byte,
+            None => encoding != GB18030,
+        };
+        let marks: [(_, &[u8]); 4] = [
+            (UTF_8, &[0xEF, 0xBB, 0xBF]),
+            (UTF_16LE, &[0xFF, 0xFE]),
+            (UTF_16BE, &[0xFE, 0xFF]),
+            (GB18030, &GB18030_BOM),
+        ];
+        marks
+            .iter()
+            .any(|&(encoding, mark)| start.len() < mark.len() && mark.starts_with(start) && may_stand(encoding))
     }
 
     /// Decodes one line, replacing what can't be decoded by U+FFFD. A line that was held only in part is cut on a

@@ -27,7 +27,7 @@ use crate::decode::Decoder;
 use crate::hub::{Channel, Found};
 use generation::{Generation, Rules, Step};
 use marker::Content;
-use rotation::Draining;
+use rotation::{Draining, Queued};
 use watch::Mark;
 
 pub use reader::Reader;
@@ -101,8 +101,8 @@ struct Tail {
     wakeups: Wakeups,
     /// The file that is being sent.
     current: Generation,
-    /// Files that took the name after it, with the time when each was found.
-    queued: VecDeque<(Generation, Instant)>,
+    /// Files that took the name after it.
+    queued: VecDeque<Queued>,
     /// Files that had the name before it.
     draining: Vec<Draining>,
     grew_at: Option<Instant>,
@@ -139,7 +139,15 @@ impl Tail {
     ) -> Result<Self, Found> {
         let config = channel.settings().current();
         let now = Instant::now();
-        let opened = Self::open_with_history(&path, rules(&config, label), config.stream.history_lines, buffer, now);
+        let mut found = mark.found();
+        // What events opened before is older than the file that is opened now.
+        found.clear();
+        let opened = file::open(&path);
+        drop(found);
+        let opened = opened.and_then(|(file, metadata)| {
+            let generation = Generation::from_start(file, &metadata, rules(&config, label));
+            Self::with_history(generation, config.stream.history_lines, buffer, now)
+        });
         let (current, history) = opened.map_err(|error| {
             if is_missing(&error) {
                 Found::Missing
@@ -148,8 +156,6 @@ impl Tail {
                 Found::Unreadable
             }
         })?;
-        // What events opened before this file was is older than it, or this one.
-        mark.take_found();
         if !channel.feed(history) {
             return Err(Found::Fed);
         }
@@ -176,15 +182,12 @@ impl Tail {
         })
     }
 
-    fn open_with_history(
-        path: &std::path::Path,
-        rules: Rules,
+    fn with_history(
+        mut generation: Generation,
         lines: usize,
         buffer: &mut [u8],
         now: Instant,
     ) -> io::Result<(Generation, Batch)> {
-        let (file, metadata) = file::open(path)?;
-        let mut generation = Generation::from_start(file, &metadata, rules);
         let end = generation.seek_last_lines(lines)?;
         let history = generation.read_to(end, buffer, now)?;
         Ok((generation, history))
@@ -237,7 +240,6 @@ impl Tail {
             self.come_to_an_end(now);
             return Turn::At(again_at.unwrap_or(now));
         }
-        self.end = None;
         if reading == Reading::AtEnd {
             self.channel.looked(ticket, Found::Fed);
         }
@@ -371,6 +373,10 @@ fn read_on(
                 if len > 0 && generation.is_at_seen_end() {
                     break Reading::AtEnd;
                 }
+            }
+            Step::Skipped => {
+                taken += 1;
+                break Reading::More;
             }
             Step::End => break Reading::AtEnd,
             Step::Changed => break Reading::Changed,

@@ -28,10 +28,23 @@ pub(super) const HEAD_BYTES: usize = 1024;
 pub(super) enum Step {
     /// So many bytes were taken; a whole block where there is probably more.
     Took(usize),
+    /// A part of a hole was looked through, as much as is good for one turn.
+    Skipped,
     /// Nothing new.
     End,
     /// The content changed while it was read; nothing was taken.
     Changed,
+}
+
+/// How the beginning of a new file compares with that of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// It holds nothing, or less than a first line.
+    Open,
+    /// It begins with the same first line.
+    Same,
+    /// It does not.
+    Other,
 }
 
 /// How lines are to be made of the bytes.
@@ -59,8 +72,10 @@ pub(super) struct Generation {
     stamp: Option<Stamp>,
     /// None until the bytes have shown the encoding.
     decoder: Option<Decoder>,
-    /// What they have shown so far.
+    /// What they have shown so far; each byte on the parity that it has in the file.
     sample: Vec<u8>,
+    /// Up to here the file was looked at for it.
+    sampled_to: u64,
     splitter: Splitter,
     /// When the last line without its end was last added to, until it is sent.
     partial_since: Option<Instant>,
@@ -87,6 +102,7 @@ impl Generation {
             stamp: None,
             decoder,
             sample: Vec::new(),
+            sampled_to: 0,
             splitter,
             partial_since: None,
             replay_end: 0,
@@ -97,11 +113,6 @@ impl Generation {
     /// Which file it is.
     pub(super) fn id(&self) -> FileId {
         self.id
-    }
-
-    /// Whether nothing was read of it yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.offset == 0
     }
 
     /// Whether it is being read again after a truncation.
@@ -129,12 +140,19 @@ impl Generation {
         Ok(self.file.metadata()?.nlink() > 0)
     }
 
-    /// Whether a new file begins like this one: with its first line at least.
-    pub(super) fn begins_like(&self, other: &Self) -> io::Result<bool> {
+    /// Compares the beginning of a new file with that of this one: its first line at least.
+    pub(super) fn compare_beginning(&self, other: &Self) -> io::Result<Beginning> {
         let line_end = self.head.iter().position(|&b| b == b'\n');
         let first_line = line_end.map_or(self.head.as_slice(), |end| self.head.get(..=end).unwrap_or_default());
+        if first_line.is_empty() {
+            return Ok(Beginning::Other);
+        }
         let start = read_up_to(&other.file, 0, first_line.len())?;
-        Ok(!first_line.is_empty() && start == first_line)
+        Ok(match first_line.strip_prefix(start.as_slice()) {
+            Some([]) => Beginning::Same,
+            Some(_) => Beginning::Open,
+            None => Beginning::Other,
+        })
     }
 
     /// Compares the file with what was read of it.
@@ -149,11 +167,6 @@ impl Generation {
         Ok(content)
     }
 
-    /// Whether it holds nothing.
-    pub(super) fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.size()? == 0)
-    }
-
     /// The last whole lines before what is to be read next, for those who connect.
     pub(super) fn history(&self, lines: usize, buffer: &mut [u8], now: Instant) -> io::Result<Batch> {
         let file = self.file.try_clone()?;
@@ -166,8 +179,12 @@ impl Generation {
     /// Reads up to `end`, into one batch.
     pub(super) fn read_to(&mut self, end: u64, buffer: &mut [u8], now: Instant) -> io::Result<Batch> {
         let mut batch = Batch::default();
-        while let Step::Took(_) = self.read(buffer, end, now, &mut |text| batch.push(text))? {}
-        Ok(batch)
+        loop {
+            match self.read(buffer, end, now, &mut |text| batch.push(text))? {
+                Step::Took(_) | Step::Skipped => {}
+                Step::End | Step::Changed => return Ok(batch),
+            }
+        }
     }
 
     /// Goes back to where the last `lines` whole lines begin, and returns where they end.
@@ -204,6 +221,7 @@ impl Generation {
         let size = self.size()?;
         self.decoder = self.rules.decoder;
         self.sample = Vec::new();
+        self.sampled_to = 0;
         let unit = self.decoder.map_or(Unit::Byte, Decoder::unit);
         self.splitter = Splitter::new(unit, self.rules.max_line);
         self.partial_since = None;
@@ -245,7 +263,7 @@ impl Generation {
         if !self.is_still(bytes)? {
             return Ok(Step::Changed);
         }
-        if self.offset == 0 && is_cut_bom(bytes) {
+        if self.offset == 0 && Decoder::is_cut_bom(self.rules.decoder, bytes) {
             return Ok(Step::End);
         }
         if self.observe(bytes)? {
@@ -342,9 +360,4 @@ impl Generation {
         }
         Ok(())
     }
-}
-
-/// Whether these first bytes may be the beginning of a byte order mark that has not come whole.
-fn is_cut_bom(bytes: &[u8]) -> bool {
-    matches!(bytes, [0xEF] | [0xEF, 0xBB] | [0xFE] | [0xFF])
 }

@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io;
 
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
 use super::file::read_full;
 use super::generation::BLOCK_BYTES;
 use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
@@ -12,8 +15,9 @@ use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
 const MAX_BACK_BYTES: u64 = 64 << 20;
 /// A hole of this size ends the search: in front of it there is another text.
 const MAX_HOLE_BETWEEN_BYTES: u64 = 8 << 20;
-/// How much of a hole at the end of a file, which is no text, is looked through before that.
-const MAX_HOLE_BYTES: u64 = 1 << 30;
+/// How much of NULs at the end of a file, which are no text, is looked through before that, where its file system does
+/// not know them as a hole.
+const MAX_HOLE_BYTES: u64 = 64 << 20;
 /// How much of a rewritten file is looked through for the number of its lines.
 const MAX_COUNT_BYTES: u64 = 1 << 30;
 
@@ -31,7 +35,11 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
     let width = unit.width() as u64;
     let mut buffer = vec![0; BLOCK_BYTES];
     // The block being looked at ends here, on a unit.
-    let mut block_end = size / width * width;
+    let begin = match ends_with_hole(file, size, &mut buffer)? {
+        true => end_of_data(file, size).next_multiple_of(width).min(size),
+        false => size,
+    };
+    let mut block_end = begin / width * width;
     // Behind the last text, once that was found.
     let mut text_end = None;
     let mut last_line_end = None;
@@ -42,7 +50,7 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
         let begun = text_end.unwrap_or(block_end);
         let out_of_reach = match text_end {
             Some(_) => begun - block_end >= MAX_BACK_BYTES || hole_end - block_end >= MAX_HOLE_BETWEEN_BYTES,
-            None => size - block_end >= MAX_HOLE_BYTES,
+            None => begin - block_end >= MAX_HOLE_BYTES,
         };
         if block_end == 0 || out_of_reach {
             let end = last_line_end.unwrap_or(block_end);
@@ -72,6 +80,29 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
         }
         block_end = block_start;
     }
+}
+
+fn ends_with_hole(file: &File, size: u64, buffer: &mut [u8]) -> io::Result<bool> {
+    let start = size.saturating_sub(HOLE_BYTES as u64);
+    let read = read_full(file, start, buffer.get_mut(..HOLE_BYTES).unwrap_or_default())?;
+    Ok(buffer
+        .get(..read)
+        .is_some_and(|bytes| trailing_nuls(bytes) == HOLE_BYTES))
+}
+
+/// Where the hole at the end of a file begins, as far as its file system knows holes; else its size.
+fn end_of_data(file: &File, size: u64) -> u64 {
+    // There is data in front of the first, and none behind the second.
+    let (mut some, mut none) = (0, size);
+    while some < none {
+        let middle = some + (none - some) / 2;
+        match seek(file, SeekFrom::Data(middle)) {
+            Ok(data) => some = data.max(middle) + 1,
+            Err(Errno::NXIO) => none = middle,
+            Err(_) => return size,
+        }
+    }
+    some.min(size)
 }
 
 fn starts_with_hole(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<bool> {

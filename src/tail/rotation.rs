@@ -1,10 +1,12 @@
 //! The name and the files behind it: who has it, who had it, and for how long those are read on.
 
+use std::fs::{File, Metadata};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use super::file::{self, FileId};
-use super::generation::Generation;
+use super::generation::{Beginning, Generation};
 use super::{MAX_GENERATIONS, Reading, Standing, Tail, is_missing, publish, read_on, rules};
 use crate::chunk::{Batch, Event};
 use crate::config::Config;
@@ -23,6 +25,32 @@ pub(super) struct Draining {
     pub(super) end: Option<u64>,
 }
 
+/// A file that took the name.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// One that was not held before.
+    New(Box<Generation>),
+    /// One that had the name before and is held as a draining one by the time that it is its turn: it is read on from
+    /// where it was.
+    Again(FileId),
+}
+
+impl Next {
+    fn id(&self) -> FileId {
+        match self {
+            Self::New(generation) => generation.id(),
+            Self::Again(id) => *id,
+        }
+    }
+}
+
+/// A file whose turn comes when the ones before it are read.
+#[derive(Debug)]
+pub(super) struct Queued {
+    next: Next,
+    found_at: Instant,
+}
+
 impl Tail {
     /// Reads what is still written to files that lost the name, and lets go of those whose time is over.
     pub(super) fn drain(&mut self, now: Instant, buffer: &mut [u8]) -> Reading {
@@ -35,8 +63,9 @@ impl Tail {
             let limit = end.unwrap_or(u64::MAX);
             let reading = read_on(channel, published_at, generation, limit, Standing::Late, now, buffer);
             let ended = match reading {
-                Ok((Reading::AtEnd, _)) => now >= *until,
-                Ok((Reading::Changed, _)) | Err(_) => true,
+                // What can't be read now may be read a moment later.
+                Ok((Reading::AtEnd, _)) | Err(_) => now >= *until,
+                Ok((Reading::Changed, _)) => true,
                 Ok((more, _)) => {
                     let at = [soonest, more].into_iter().filter_map(|r| r.again_at(now)).min();
                     soonest = at.map_or(Reading::AtEnd, Reading::Later);
@@ -63,70 +92,74 @@ impl Tail {
         }
     }
 
-    /// Looks which file the name leads to now.
+    /// Looks which file the name leads to now, and which ones have borne it since the last time.
     pub(super) fn look_at_name(&mut self, config: &Config, now: Instant) {
-        for (file, metadata) in self.mark.take_found() {
-            let id = FileId::of(&metadata);
-            let queued = self.queued.iter().map(|(generation, _)| generation);
-            let draining = self.draining.iter().map(|draining| &draining.generation);
-            let known = queued
-                .chain(draining)
-                .chain([&self.current])
-                .any(|generation| generation.id() == id);
-            if !known && self.queued.len() < MAX_GENERATIONS {
-                let generation = Generation::from_start(file, &metadata, rules(config, self.label));
-                self.queued.push_back((generation, now));
-            }
+        let mark = Arc::clone(&self.mark);
+        // Held until the file of now is opened, so that events open theirs before or after it, never in between.
+        let mut found = mark.found();
+        for (file, metadata) in found.drain(..) {
+            self.took_name(file, &metadata, config, now);
         }
-        let newest = self
-            .queued
-            .back()
-            .map_or(&self.current, |(generation, _)| generation)
-            .id();
         match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => self.gone(now),
-            Ok(metadata) if FileId::of(&metadata) == newest => {
-                self.gone_since = None;
+            Ok(metadata) if FileId::of(&metadata) == self.newest() => {
+                self.is_there();
                 self.name_warned = false;
             }
-            Ok(_) if self.queued.len() >= MAX_GENERATIONS => self.gone_since = None,
-            Ok(metadata) if self.is_draining(FileId::of(&metadata)) => {
-                self.gone_since = None;
-                self.take_back(FileId::of(&metadata), now);
-            }
+            Ok(_) if self.queued.len() >= MAX_GENERATIONS => self.is_there(),
             Ok(_) => match file::open(&self.path) {
                 Ok((file, metadata)) => {
-                    self.gone_since = None;
-                    let id = FileId::of(&metadata);
-                    if id != newest {
-                        let generation = Generation::from_start(file, &metadata, rules(config, self.label));
-                        self.queued.push_back((generation, now));
-                    }
+                    self.is_there();
+                    self.took_name(file, &metadata, config, now);
                 }
                 Err(error) if is_missing(&error) => self.gone(now),
                 Err(error) => {
-                    self.gone_since = None;
+                    self.is_there();
                     self.warn_of_name("the new file of the name can't be opened", &error);
                 }
             },
             Err(error) if is_missing(&error) => self.gone(now),
             Err(error) => {
-                self.gone_since = None;
+                self.is_there();
                 self.warn_of_name("the name can't be looked at", &error);
             }
         }
     }
 
-    fn is_draining(&self, id: FileId) -> bool {
-        self.draining.iter().any(|draining| draining.generation.id() == id)
+    /// Queues a file that took the name after those that are known to have done so.
+    fn took_name(&mut self, file: File, metadata: &Metadata, config: &Config, now: Instant) {
+        let id = FileId::of(metadata);
+        if id == self.newest() || self.queued.len() >= MAX_GENERATIONS {
+            return;
+        }
+        let next = if self.holds(id) {
+            Next::Again(id)
+        } else {
+            Next::New(Box::new(Generation::from_start(
+                file,
+                metadata,
+                rules(config, self.label),
+            )))
+        };
+        self.queued.push_back(Queued { next, found_at: now });
     }
 
-    /// A file that lost the name has it again: it is read on from where it was.
-    fn take_back(&mut self, id: FileId, now: Instant) {
-        let index = self.draining.iter().position(|draining| draining.generation.id() == id);
-        if let Some(index) = index {
-            self.queued.push_back((self.draining.remove(index).generation, now));
-        }
+    /// The last file that is known to have taken the name.
+    fn newest(&self) -> FileId {
+        self.queued.back().map_or(self.current.id(), |queued| queued.next.id())
+    }
+
+    /// Whether the file is open, so that what has this number is no other one.
+    fn holds(&self, id: FileId) -> bool {
+        let draining = self.draining.iter().map(|draining| draining.generation.id());
+        let queued = self.queued.iter().map(|queued| queued.next.id());
+        draining.chain(queued).chain([self.current.id()]).any(|held| held == id)
+    }
+
+    /// The name leads somewhere: nothing comes to an end.
+    fn is_there(&mut self) {
+        self.gone_since = None;
+        self.end = None;
     }
 
     fn gone(&mut self, now: Instant) {
@@ -134,32 +167,41 @@ impl Tail {
     }
 
     /// Until when it can't be told whether the next file is a new one or the old one written anew: an editor's backup
-    /// may still be linked, or the new file still empty. None once it can.
+    /// may still be linked, or too little of the new file be written. None once it can.
     pub(super) fn undecided_until(&self, now: Instant) -> Option<Instant> {
-        let (next, found_at) = self.queued.front()?;
-        if self.stopping
-            || self.queued.len() > 1
-            || now.duration_since(*found_at) >= REWRITE_WAIT
-            || !next.is_untouched()
-        {
+        let Queued { next, found_at } = self.queued.front()?;
+        let Next::New(next) = next else {
+            return None;
+        };
+        if self.stopping || self.queued.len() > 1 || now.duration_since(*found_at) >= REWRITE_WAIT {
             return None;
         }
-        let empty = next.is_empty().unwrap_or(false);
-        let alike = self.current.begins_like(next).unwrap_or(false);
-        let linked = self.current.is_linked().unwrap_or(false);
-        (empty || alike && linked).then(|| now + REWRITE_STEP)
+        let open = match self.current.compare_beginning(next).unwrap_or(Beginning::Other) {
+            Beginning::Open => true,
+            Beginning::Same => self.current.is_linked().unwrap_or(false),
+            Beginning::Other => false,
+        };
+        open.then(|| now + REWRITE_STEP)
     }
 
     /// Goes on with the next file that took the name; the one before is read on for a while.
     pub(super) fn pass_on(&mut self, config: &Config, now: Instant, buffer: &mut [u8]) {
-        let Some((next, found_at)) = self.queued.pop_front() else {
+        let Some(Queued { next, found_at }) = self.queued.pop_front() else {
             return;
+        };
+        let (next, again) = match next {
+            Next::New(generation) => (*generation, false),
+            Next::Again(id) => match self.draining.iter().position(|draining| draining.generation.id() == id) {
+                Some(index) => (self.draining.remove(index).generation, true),
+                // Let go of by now, or current still: the next look at the name tells.
+                None => return,
+            },
         };
         let mut before = std::mem::replace(&mut self.current, next);
         before.is_compared_no_more();
-        let again = !self.current.is_untouched();
-        let rewritten =
-            !again && !before.is_linked().unwrap_or(true) && before.begins_like(&self.current).unwrap_or(false);
+        let rewritten = !again
+            && !before.is_linked().unwrap_or(true)
+            && matches!(before.compare_beginning(&self.current), Ok(Beginning::Same));
         if rewritten {
             self.channel.publish_event(Event::Truncated);
             if let Err(error) = self.current.replay_last_lines(config.stream.history_lines) {

@@ -271,9 +271,9 @@ mod tests {
             watch.hints.hear(&create);
             fs::rename(&path, directory.path().join(format!("a.{round}"))).unwrap();
         }
-        let found = mark.take_found();
-        let texts: Vec<String> = found
-            .into_iter()
+        let texts: Vec<String> = mark
+            .found()
+            .drain(..)
             .map(|(file, _)| std::io::read_to_string(file).unwrap())
             .collect();
         assert_eq!(texts, ["0", "1", "2"]);

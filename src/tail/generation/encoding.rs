@@ -4,7 +4,7 @@ use std::io;
 
 use super::super::file::read_up_to;
 use super::Generation;
-use crate::decode::{Decoder, SAMPLE_BYTES};
+use crate::decode::{Decoder, ENOUGH_FOR_UTF16, SAMPLE_BYTES};
 use crate::split::Splitter;
 
 impl Generation {
@@ -25,7 +25,13 @@ impl Generation {
             let tail = read_up_to(&self.file, tail_start, SAMPLE_BYTES)?;
             self.decoder = Decoder::detect(&[&head, &tail], true);
             if self.decoder.is_none() {
-                self.sample = [head, tail].into_iter().flatten().filter(|b| !b.is_ascii()).collect();
+                self.sampled_to = size;
+                self.sample = if size < ENOUGH_FOR_UTF16 as u64 {
+                    head
+                } else {
+                    // Enough to see that it is not UTF-16: ASCII shows nothing more.
+                    [head, tail].into_iter().flatten().filter(|b| !b.is_ascii()).collect()
+                };
             }
             let unit = self.decoder().unit();
             self.splitter = Splitter::new(unit, self.rules.max_line);
@@ -36,13 +42,24 @@ impl Generation {
     /// Lets new bytes show the encoding. Where they make it UTF-16, the line being read begins anew and the answer is
     /// true.
     pub(super) fn observe(&mut self, bytes: &[u8]) -> io::Result<bool> {
-        if self.decoder.is_some() || bytes.is_ascii() && !bytes.contains(&0) {
+        if self.decoder.is_some() {
             return Ok(false);
         }
-        if self.sample.len() + bytes.len() > 2 * SAMPLE_BYTES {
+        // NULs at the end of a block are read again with the next one.
+        let seen = usize::try_from(self.sampled_to.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let news = bytes.get(seen..).unwrap_or_default();
+        let news_at = self.offset + seen as u64;
+        if news.is_ascii() && !news.contains(&0) {
+            return Ok(false);
+        }
+        self.sampled_to = news_at + news.len() as u64;
+        if self.sample.len() + news.len() > 2 * SAMPLE_BYTES {
             self.sample.clear();
         }
-        self.sample.extend_from_slice(bytes);
+        if !(self.sample.len() as u64).abs_diff(news_at).is_multiple_of(2) {
+            self.sample.push(b' ');
+        }
+        self.sample.extend_from_slice(news);
         let at_start = self.offset == 0;
         self.decoder = Decoder::detect(&[&self.sample], at_start);
         let Some(decoder) = self.decoder else {

@@ -9,8 +9,9 @@ use super::super::file::read_full;
 use super::{BLOCK_BYTES, Generation, Step};
 use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
 
-/// How much of a hole is read through in one step.
-const HOLE_STEP_BYTES: u64 = 64 << 20;
+/// How much of a hole that its file system does not know as one is read through in one step: as much as of text in a
+/// turn.
+const HOLE_STEP_BYTES: usize = 1 << 20;
 
 impl Generation {
     /// A block without the NULs at its end, which may be a hole that is still being written to, and without half a
@@ -43,9 +44,9 @@ impl Generation {
             Ok(data) if data > block_end => data.min(at),
             _ => at,
         };
-        let budget_end = at + HOLE_STEP_BYTES;
         let mut buffer = vec![0; BLOCK_BYTES];
-        while at < budget_end {
+        let mut read = 0;
+        while read < HOLE_STEP_BYTES {
             // Where the file system knows holes, they need not be read; an error means that it does not.
             match seek(&self.file, SeekFrom::Data(at)) {
                 Ok(data) => at = data.max(at),
@@ -57,6 +58,7 @@ impl Generation {
                 Err(_) => {}
             }
             let len = read_full(&self.file, at, &mut buffer)?;
+            read += len;
             if len == 0 {
                 self.hole_end = at;
                 return Ok(Step::End);
@@ -75,6 +77,6 @@ impl Generation {
             }
         }
         self.hole_end = at;
-        Ok(Step::Took(BLOCK_BYTES))
+        Ok(Step::Skipped)
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -54,17 +53,18 @@ impl Mark {
         self.watched.load(Ordering::Acquire)
     }
 
-    /// The files that took the name since the last time this was asked, in order.
-    pub(in super::super) fn take_found(&self) -> VecDeque<(File, Metadata)> {
-        mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The files that took the name since the last time this was asked, in order. While it is held no event opens one,
+    /// so that one that is opened meanwhile is newer than all of them and older than those to come.
+    pub(in super::super) fn found(&self) -> MutexGuard<'_, VecDeque<(File, Metadata)>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_now(&self) {
+        let mut found = self.found();
         // Where it can't be opened, the look at the name says why.
         let Ok((file, metadata)) = file::open(&self.path) else {
             return;
         };
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let known = found
             .back()
             .is_some_and(|(_, last)| FileId::of(last) == FileId::of(&metadata));
