@@ -10,7 +10,8 @@ use std::os::unix::fs::FileExt;
 use divan::counter::BytesCount;
 use tailcast::chunk::{Batch, CHUNK_BYTES};
 use tailcast::decode::Decoder;
-use tailcast::split::{Splitter, skip_holes};
+use tailcast::lines;
+use tailcast::split::Splitter;
 
 /// Enough for a stable figure, little enough to stay in the page cache.
 const FILE_BYTES: usize = 64 << 20;
@@ -44,13 +45,11 @@ fn read_lines(bencher: divan::Bencher<'_, '_>, text: &str) {
         while let Ok(len @ 1..) = file.read_at(&mut buffer, offset) {
             offset += len as u64;
             let block = buffer.get(..len).unwrap_or_default();
-            skip_holes(splitter.unit(), block, &mut |part| {
-                splitter.feed(part, &mut |line| {
-                    batch.push(&Decoder::UTF_8.decode(line));
-                    if batch.is_full() {
-                        black_box(std::mem::take(&mut batch).into_frames());
-                    }
-                });
+            lines::feed(&mut splitter, Decoder::UTF_8, block, &mut |text| {
+                batch.push(text);
+                if batch.is_full() {
+                    black_box(std::mem::take(&mut batch).into_frames());
+                }
             });
         }
         black_box(batch.into_frames())

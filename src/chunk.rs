@@ -13,6 +13,13 @@ use crate::ws::frame;
 /// The most text that is put into one chunk, unless a single line is longer.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
+/// A batch of more than this gets the room for a whole chunk,
+const SMALL_BYTES: usize = 4 << 10;
+/// which is this, with the line that makes it full.
+const ROOM_BYTES: usize = CHUNK_BYTES + (4 << 10);
+/// The part of its bytes (one over this) that a chunk may have in room to spare.
+const SPARE_DIVISOR: usize = 8;
+
 /// One of so many viewers may be behind when a chunk counts as sent: those that do not read say nothing about how long
 /// sending takes.
 const STRAGGLERS_DIVISOR: usize = 8;
@@ -62,6 +69,10 @@ pub struct Batch {
 impl Batch {
     /// Appends one line.
     pub fn push(&mut self, text: &str) {
+        if self.frames.len() >= SMALL_BYTES && self.frames.capacity() < ROOM_BYTES {
+            // More than a few lines are most often a whole chunk.
+            self.frames.reserve_exact(ROOM_BYTES - self.frames.len());
+        }
         frame::push_text(&mut self.frames, text);
         self.lines += 1;
     }
@@ -82,7 +93,11 @@ impl Batch {
     }
 
     /// The lines as a run of text frames.
-    pub fn into_frames(self) -> Bytes {
+    pub fn into_frames(mut self) -> Bytes {
+        // Chunks wait in the backlog, which counts what they hold, not the room that they were given.
+        if self.frames.capacity() - self.frames.len() > self.frames.len() / SPARE_DIVISOR {
+            self.frames.shrink_to_fit();
+        }
         self.frames.into()
     }
 }

@@ -118,6 +118,16 @@ impl Splitter {
         }
     }
 
+    /// Bytes after which a line is cut.
+    pub fn max_line(&self) -> usize {
+        self.max_line
+    }
+
+    /// Whether what comes next begins a line, so that nothing which came before matters.
+    pub fn is_at_line_start(&self) -> bool {
+        self.carry.is_empty() && !self.skipping && !self.continued
+    }
+
     /// In what it looks for line ends.
     pub fn unit(&self) -> Unit {
         self.unit
@@ -133,14 +143,18 @@ impl Splitter {
             } else if self.carry.is_empty() {
                 let whole = self.unit.strip_return(line);
                 if !(whole.is_empty() && self.continued) {
-                    take(cut(whole, whole.len() as u64, self.max_line));
+                    take(Line::cut(whole, whole.len() as u64, self.max_line));
                 }
             } else {
                 self.hold(line);
                 let len = self.len_at_end();
                 if !(len == 0 && self.continued) {
                     let held = usize::try_from(len).map_or(self.carry.len(), |len| len.min(self.carry.len()));
-                    take(cut(self.carry.get(..held).unwrap_or_default(), len, self.max_line));
+                    take(Line::cut(
+                        self.carry.get(..held).unwrap_or_default(),
+                        len,
+                        self.max_line,
+                    ));
                 }
                 self.carry.clear();
                 self.beyond = 0;
@@ -189,7 +203,7 @@ impl Splitter {
             return None;
         }
         let held = usize::try_from(len).map_or(self.carry.len(), |len| len.min(self.carry.len()));
-        Some(cut(self.carry.get(..held)?, len, self.max_line))
+        Some(Line::cut(self.carry.get(..held)?, len, self.max_line))
     }
 
     /// Whether bytes of a line without its end are held.
@@ -216,10 +230,13 @@ impl Splitter {
     }
 }
 
-fn cut(held: &[u8], len: u64, max_line: usize) -> Line<'_> {
-    Line {
-        bytes: held.get(..max_line).unwrap_or(held),
-        len,
+impl<'a> Line<'a> {
+    /// A line of `len` bytes, of which these were held.
+    pub fn cut(held: &'a [u8], len: u64, max_line: usize) -> Self {
+        Self {
+            bytes: held.get(..max_line).unwrap_or(held),
+            len,
+        }
     }
 }
 

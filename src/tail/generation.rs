@@ -16,7 +16,8 @@ use super::history::{self, Start};
 use super::marker::{Content, Marker};
 use crate::chunk::{Batch, CHUNK_BYTES};
 use crate::decode::Decoder;
-use crate::split::{Splitter, Unit, skip_holes};
+use crate::lines;
+use crate::split::{Splitter, Unit};
 
 /// Bytes read at a time: as much as a chunk holds.
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
@@ -278,9 +279,7 @@ impl Generation {
             _ => 0,
         };
         let (decoder, splitter) = (self.decoder(), &mut self.splitter);
-        skip_holes(splitter.unit(), text.get(bom..).unwrap_or_default(), &mut |part| {
-            splitter.feed(part, &mut |line| take(&decoder.decode(line)));
-        });
+        lines::feed(splitter, decoder, text.get(bom..).unwrap_or_default(), take);
         if self.head.len() as u64 == self.offset {
             // From what was read, not from the file, which may be another by the time that it is looked at again.
             let room = HEAD_BYTES - self.head.len().min(HEAD_BYTES);
