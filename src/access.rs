@@ -147,6 +147,11 @@ impl Provenance<'_> {
         }
     }
 
+    /// Whether who asks is not on this machine, as far as that can be told.
+    pub fn is_remote(&self) -> bool {
+        !self.peer.to_canonical().is_loopback() || self.came_through_proxy()
+    }
+
     fn came_through_proxy(&self) -> bool {
         self.headers.keys().any(|name| {
             let name = name.as_str();
@@ -367,6 +372,23 @@ mod tests {
         let mut beyond = request(&[("host", "192.168.1.7:80"), ("origin", "http://localhost:3000")]);
         beyond.on_loopback = false;
         assert_eq!(beyond.origin(), Err(403), "listening beyond loopback");
+    }
+
+    #[test]
+    fn who_comes_over_a_network_or_through_a_proxy_is_remote() {
+        let is_remote = |case: &Case| case.check(|provenance, _| Ok(provenance.is_remote())).unwrap();
+        let mut local = request(&[("host", "127.0.0.1:19159"), ("origin", "http://localhost:3000")]);
+        for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            local.peer = peer;
+            assert!(!is_remote(&local), "{peer}");
+        }
+        for peer in ["192.168.1.7", "::ffff:10.0.0.1", "2001:db8::1"] {
+            local.peer = peer;
+            assert!(is_remote(&local), "{peer}");
+        }
+        for header in ["via", "forwarded", "x-forwarded-for", "x-forwarded-proto"] {
+            assert!(is_remote(&request(&[(header, "x")])), "{header}");
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! The lines are held in the form in which most viewers get them, a run of WebSocket text frames; any other [`Form`] is
 //! made of it once, for all viewers. Handing a chunk to ten thousand viewers encodes nothing and copies nothing.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::ws::deflate::deflated;
 use crate::ws::frame;
 
 /// The most text that is put into one chunk, unless a single line is longer.
@@ -107,6 +109,8 @@ impl Batch {
 pub enum Form {
     /// A text frame a line.
     Plain,
+    /// The same, the lines that get smaller by it compressed each for itself (RFC 7692).
+    PlainDeflated,
 }
 
 /// Lines, or an event between lines, in the order in which viewers see them.
@@ -114,6 +118,8 @@ pub enum Form {
 pub struct Chunk {
     event: Option<Event>,
     frames: Bytes,
+    /// [`Form::PlainDeflated`], made when it is first asked for.
+    deflated: OnceLock<Bytes>,
     first_line: LineNumber,
     lines: u64,
     next_sequence: u64,
@@ -137,6 +143,7 @@ impl Chunk {
         Self {
             event: None,
             frames,
+            deflated: OnceLock::new(),
             first_line,
             lines,
             next_sequence: sequence + 1,
@@ -151,6 +158,7 @@ impl Chunk {
         Self {
             event: None,
             frames,
+            deflated: OnceLock::new(),
             first_line,
             lines,
             next_sequence,
@@ -169,6 +177,7 @@ impl Chunk {
         Self {
             event: Some(event),
             frames: frames.into(),
+            deflated: OnceLock::new(),
             first_line: next_line,
             lines: 0,
             next_sequence: sequence + 1,
@@ -183,10 +192,19 @@ impl Chunk {
         self.event
     }
 
-    /// Its bytes in a form.
+    /// Its bytes in a form, which is made where it [is not](Self::has) yet: that takes some milliseconds at most.
     pub fn frames(&self, form: Form) -> &Bytes {
         match form {
             Form::Plain => &self.frames,
+            Form::PlainDeflated => self.deflated.get_or_init(|| deflated(&self.frames)),
+        }
+    }
+
+    /// Whether a form was made already.
+    pub fn has(&self, form: Form) -> bool {
+        match form {
+            Form::Plain => true,
+            Form::PlainDeflated => self.deflated.get().is_some(),
         }
     }
 
@@ -259,6 +277,36 @@ mod tests {
             .collect();
         assert_eq!(rest, [0, 3, 2, 1, 0, 1, 0, 4, 3, 2, 1, 0]);
         assert_eq!(chunk.next_line().since(LineNumber(7)), 3);
+    }
+
+    #[test]
+    fn its_compressed_form_is_made_once_and_cut_at_frames_as_well() {
+        let mut batch = Batch::default();
+        batch.push("ab");
+        batch.push(&"c".repeat(1000));
+        batch.push("de");
+        let lines = batch.lines();
+        let chunk = Chunk::live(batch.into_frames(), LineNumber(7), lines, 0, Instant::now(), 1);
+        let form = Form::PlainDeflated;
+        assert!(chunk.has(Form::Plain) && !chunk.has(form));
+        let frames = chunk.frames(form).clone();
+        assert!(chunk.has(form));
+        assert_eq!(frames.as_ptr(), chunk.frames(form).as_ptr());
+        // A plain frame of 4 bytes, a compressed one of 11 or so, a plain one of 4.
+        let len = frames.len();
+        assert!((15..30).contains(&len), "{len}");
+        assert_eq!((frames[0], frames[4], frames[len - 4]), (0x81, 0xc1, 0x81));
+        for (sent, whole, rest) in [
+            (3, 0, 1),
+            (4, 1, 0),
+            (5, 1, len - 9),
+            (len - 5, 1, 1),
+            (len - 4, 2, 0),
+            (len, 3, 0),
+        ] {
+            assert_eq!(chunk.lines_within(form, sent), whole, "{sent}");
+            assert_eq!(chunk.rest_of_frame(form, sent).len(), rest, "{sent}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 pub use args::{Args, Environment};
-pub use file::{FileEntry, Limits, Notices, Stream};
+pub use file::{Compression, FileEntry, Limits, Notices, Stream};
 pub use units::{Size, Span};
 
 use file::ConfigFile;
@@ -403,6 +403,11 @@ mod tests {
             ("threads = 0", "`0` (threads)"),
             ("[limits]\nsend_buffer = \"1KiB\"", "limits.send_buffer"),
             ("[limits]\nmemory = \"1KiB\"", "limits.memory"),
+            ("[stream]\ncompression = true", "compression = true"),
+            (
+                "[stream]\ncompression = \"far\"",
+                "expected one of `remote`, `always`, `never`",
+            ),
             ("notices = \"fr\"", "(in `notices = \"fr\"`)"),
             ("listen = \"nowhere\"", "listen"),
         ] {

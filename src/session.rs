@@ -317,6 +317,8 @@ fn poll_hear<S: AsyncRead + AsyncWrite + Unpin>(
     transport.poll_hear(cx, &mut |incoming| match incoming {
         Incoming::Ping(payload) => outbox.push_control(|out| frame::push_pong(out, &payload)),
         Incoming::Close(code) => *close = Some(code),
+        // Viewers' messages are not asked for.
+        Incoming::Message(..) => {}
     })
 }
 

@@ -26,6 +26,19 @@ pub enum Notices {
     En,
 }
 
+/// For whom the log stream is compressed where clients offer it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Those who are not on this machine.
+    #[default]
+    Remote,
+    /// Everyone.
+    Always,
+    /// Nobody.
+    Never,
+}
+
 /// One `[[file]]`: a name of the allow-list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +82,8 @@ pub struct Stream {
     pub ping_interval: Span,
     /// Silence of a client after which its connection is ended.
     pub idle_timeout: Span,
+    /// For whom it is compressed.
+    pub compression: Compression,
 }
 
 impl Default for Stream {
@@ -81,6 +96,7 @@ impl Default for Stream {
             rotate_wait: Span::secs(5),
             ping_interval: Span::secs(30),
             idle_timeout: Span::secs(75),
+            compression: Compression::Remote,
         }
     }
 }

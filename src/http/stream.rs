@@ -15,14 +15,17 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{App, sentence};
+use crate::access::Provenance;
 use crate::chunk::Form;
+use crate::config::Compression;
 use crate::hub::{Subscription, Unavailable};
 use crate::metrics::Rejection;
 use crate::notices::Farewell;
 use crate::server::{Guarded, Peer, Place};
 use crate::session::{Closing, Session};
+use crate::ws::deflate::{Agreement, MAX_WINDOW_BITS};
 use crate::ws::handshake::{Handshake, Refused};
-use crate::ws::{Transport, close_code, frame};
+use crate::ws::{Terms, Transport, close_code, frame};
 
 /// How long hyper may take to hand the connection over.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,9 +49,29 @@ pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) ->
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return sentence(StatusCode::INTERNAL_SERVER_ERROR, "The connection has no address.");
     };
+    let deflate = agree_on_compression(&app, &request, &peer);
     let upgrade = hyper::upgrade::on(&mut request);
-    app.tasks.spawn(begin(Arc::clone(&app), upgrade, file, peer));
-    handshake.response()
+    app.tasks
+        .spawn(begin(Arc::clone(&app), upgrade, file, peer, deflate.is_some()));
+    handshake.response(deflate.as_ref())
+}
+
+/// What compression this viewer gets, if any: one on this machine would pay for it and save nothing.
+fn agree_on_compression(app: &App, request: &Request, peer: &Peer) -> Option<Agreement> {
+    let provenance = Provenance {
+        peer: peer.address,
+        listens_on_loopback: app.listens_on_loopback,
+        uri: request.uri(),
+        headers: request.headers(),
+    };
+    let compresses = match app.settings.current().stream.compression {
+        Compression::Always => true,
+        Compression::Remote => provenance.is_remote(),
+        Compression::Never => false,
+    };
+    compresses
+        .then(|| Agreement::of(request.headers(), MAX_WINDOW_BITS))
+        .flatten()
 }
 
 fn upgrade_required() -> Response<Body> {
@@ -81,15 +104,20 @@ fn requested_file(query: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
 
 /// Takes the connection over, joins, and leaves it to a task that holds nothing of what led to it: there are thousands
 /// of them, for hours.
-async fn begin(app: Arc<App>, upgrade: OnUpgrade, file: String, peer: Peer) {
-    let Some((transport, head)) = take_over(upgrade).await else {
+async fn begin(app: Arc<App>, upgrade: OnUpgrade, file: String, peer: Peer, deflate: bool) {
+    let terms = Terms {
+        deflate,
+        ..Terms::OF_VIEWERS
+    };
+    let Some((transport, head)) = take_over(upgrade, terms).await else {
         return;
     };
     // Before the answer goes out: a client that sees its connection open gets every line from then on. And after hyper
     // is gone with its buffers: in a storm thousands wait here for one look at the file.
     match join(&app, file).await {
         Ok((subscription, viewer)) => {
-            let session = Session::new(transport, head, subscription, Form::Plain);
+            let form = if deflate { Form::PlainDeflated } else { Form::Plain };
+            let session = Session::new(transport, head, subscription, form);
             app.tasks.spawn(view(session, viewer, peer.place));
         }
         Err(last) => {
@@ -118,7 +146,7 @@ fn view(mut session: Session<TcpStream>, viewer: Place, socket: Arc<Place>) -> i
 
 /// Takes the TCP stream away from hyper, with what it read ahead but without its buffer, and with the head of the answer,
 /// which is yet to be written.
-async fn take_over(upgrade: OnUpgrade) -> Option<(Transport<TcpStream>, Vec<u8>)> {
+async fn take_over(upgrade: OnUpgrade, terms: Terms) -> Option<(Transport<TcpStream>, Vec<u8>)> {
     let upgraded = match timeout(UPGRADE_TIMEOUT, upgrade).await {
         Ok(Ok(upgraded)) => upgraded,
         Ok(Err(error)) => {
@@ -129,7 +157,7 @@ async fn take_over(upgrade: OnUpgrade) -> Option<(Transport<TcpStream>, Vec<u8>)
     };
     let parts = upgraded.downcast::<TokioIo<Guarded>>().ok()?;
     let (stream, head) = parts.io.into_inner().into_parts();
-    Some((Transport::new(stream, &parts.read_buf), head))
+    Some((Transport::new(stream, &parts.read_buf, terms), head))
 }
 
 /// Joins the channel of the file, or makes the frames that are sent instead.

@@ -126,10 +126,15 @@ impl Outbox {
             return gathered;
         }
         let mut next = self.current.take();
-        for slot in &mut gathered {
+        for (index, slot) in gathered.iter_mut().enumerate() {
             let Some(chunk) = next.take() else {
                 break;
             };
+            if index > 0 && !chunk.has(self.form) {
+                // A form that must be made takes a while: one at a time, and only when there is room for it.
+                next = Some(chunk);
+                break;
+            }
             let ends_stream = matches!(chunk.event(), Some(Event::Removed | Event::Shutdown));
             *slot = Some(chunk);
             if ends_stream {
@@ -141,7 +146,7 @@ impl Outbox {
                 Next::Nothing => {}
             }
         }
-        // Taken for the slot after the last.
+        // Taken for a slot that it did not get.
         if let Some(chunk) = next {
             subscription.give_back(&chunk);
         }

@@ -6,22 +6,59 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close_code;
-use super::frame::MAX_CONTROL_BYTES;
+use super::deflate::{Uninflatable, inflate};
+use super::frame::{Kind, MAX_CONTROL_BYTES};
 
-/// The most that a client's message may hold, over all its fragments.
-pub const MAX_MESSAGE_BYTES: usize = 4096;
+/// What a client may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The most that a message may hold, over all its fragments and inflated.
+    pub max_message_bytes: usize,
+    /// Whether the handshake agreed that messages may be compressed.
+    pub deflate: bool,
+    /// Whether messages are handed on whole, instead of being looked at for the text `ping` alone.
+    pub hand_on: bool,
+}
+
+impl Terms {
+    /// What viewers may send: nobody needs what they say, and few say anything.
+    pub const OF_VIEWERS: Self = Self {
+        max_message_bytes: 4096,
+        deflate: false,
+        hand_on: false,
+    };
+
+    /// The most that a message's fragments may hold. Compressed, no byte takes more than the 9 bits of the fixed code
+    /// (RFC 1951, section 3.2.6), or is stored as it is; the rest is for the heads of blocks.
+    fn max_payload_bytes(&self, deflated: bool) -> usize {
+        match deflated {
+            true => self.max_message_bytes + self.max_message_bytes / 8 + 64,
+            false => self.max_message_bytes,
+        }
+    }
+}
+/// The opcode of a text message, or of its first fragment.
+const TEXT_OPCODE: u8 = 1;
+/// The opcode of a binary message, or of its first fragment.
+const BINARY_OPCODE: u8 = 2;
 /// The opcode of a Close frame.
 const CLOSE_OPCODE: u8 = 8;
+/// The bits of a header that extensions give a meaning (RFC 6455, section 5.2).
+const RESERVED_BITS: u8 = 0x70;
+/// The one that marks a compressed message on its first fragment (RFC 7692, section 6).
+const DEFLATED_BIT: u8 = 0x40;
 /// Two bytes, eight of length, four of mask: the longest header (RFC 6455, section 5.2).
 const MAX_HEADER_BYTES: usize = 14;
 
 /// Something whole that a client sent and that wants an answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A Ping frame with its payload, or the text `ping`, whose answer has none.
     Ping(Vec<u8>),
     /// A Close frame; the code where it had one.
     Close(Option<u16>),
+    /// A message, where the [`Terms`] ask for them.
+    Message(Kind, Vec<u8>),
 }
 
 /// How a client broke the protocol.
@@ -50,10 +87,17 @@ const INVALID_UTF8: Violation = Violation {
     reason: "invalid UTF-8",
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
+/// RFC 7692 names no code; this one is for data that does not fit what it claims to be (RFC 6455, section 7.4.1).
+const BAD_DEFLATE: Violation = Violation {
+    code: close_code::INVALID_DATA,
+    reason: "invalid compressed data",
+};
+
+/// A data message whose final fragment has not come yet.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    kind: Kind,
+    deflated: bool,
 }
 
 /// A frame whose payload has not come whole yet.
@@ -69,14 +113,14 @@ struct Frame {
 }
 
 /// The reading side of one connection. Between two messages it holds nothing on the heap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ClientFrames {
+    terms: Terms,
     /// The first bytes of a header that is not whole yet; never longer than [`MAX_HEADER_BYTES`].
     header: Vec<u8>,
     frame: Option<Frame>,
-    /// The kind of the data message whose final fragment has not come yet.
-    message: Option<Kind>,
-    /// Payload of that message so far; never longer than [`MAX_MESSAGE_BYTES`].
+    message: Option<Message>,
+    /// Payload of that message so far; never longer than the terms allow.
     data: Vec<u8>,
     /// Payload of the control frame being read; never longer than [`MAX_CONTROL_BYTES`].
     control: Vec<u8>,
@@ -88,6 +132,21 @@ pub struct ClientFrames {
 }
 
 impl ClientFrames {
+    /// The reading side of a connection that has just begun.
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            header: Vec::new(),
+            frame: None,
+            message: None,
+            data: Vec::new(),
+            control: Vec::new(),
+            closed: false,
+            broken: false,
+            to_skip: 0,
+        }
+    }
+
     /// Takes the next bytes of the stream and hands on what became whole with them. What follows a Close is ignored.
     ///
     /// # Errors
@@ -175,7 +234,11 @@ impl ClientFrames {
         debug_assert!(self.header.len() <= MAX_HEADER_BYTES);
         // What the first two bytes show is answered without waiting for the rest of the header.
         if let &[first, second] = self.header.as_slice() {
-            if first & 0x70 != 0 {
+            let allowed = match first & 0x0f {
+                TEXT_OPCODE | BINARY_OPCODE if self.terms.deflate => DEFLATED_BIT,
+                _ => 0,
+            };
+            if first & RESERVED_BITS & !allowed != 0 {
                 return Err(protocol("reserved bit set"));
             }
             if second & 0x80 == 0 {
@@ -188,6 +251,12 @@ impl ClientFrames {
             Err(_) => return Err(protocol("reserved opcode")),
         };
         let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let message = |kind| {
+            Some(Message {
+                kind,
+                deflated: header.rsv1,
+            })
+        };
         match header.opcode {
             OpCode::Control(_) if !header.is_final => return Err(protocol("fragmented control frame")),
             OpCode::Control(_) if len > MAX_CONTROL_BYTES => return Err(protocol("control frame too big")),
@@ -197,11 +266,17 @@ impl ClientFrames {
             }
             OpCode::Data(Data::Continue) => {}
             OpCode::Data(_) if self.message.is_some() => return Err(protocol("message inside a message")),
-            OpCode::Data(Data::Text) => self.message = Some(Kind::Text),
-            OpCode::Data(_) => self.message = Some(Kind::Binary),
+            OpCode::Data(Data::Text) => self.message = message(Kind::Text),
+            OpCode::Data(_) => self.message = message(Kind::Binary),
         }
-        if matches!(header.opcode, OpCode::Data(_)) && len > MAX_MESSAGE_BYTES - self.data.len() {
-            return Err(TOO_BIG);
+        if let (OpCode::Data(_), Some(message)) = (header.opcode, self.message) {
+            let room = self
+                .terms
+                .max_payload_bytes(message.deflated)
+                .saturating_sub(self.data.len());
+            if len > room {
+                return Err(TOO_BIG);
+            }
         }
         Ok(Some(Frame {
             op: header.opcode,
@@ -227,14 +302,34 @@ impl ClientFrames {
             }
             OpCode::Data(_) if is_final => {
                 let payload = std::mem::take(&mut self.data);
-                if self.message.take() == Some(Kind::Text) {
-                    let text = std::str::from_utf8(&payload).map_err(|_| INVALID_UTF8)?;
-                    if text == "ping" {
-                        take(Incoming::Ping(Vec::new()));
-                    }
+                if let Some(message) = self.message.take() {
+                    self.finish_message(message, payload, take)?;
                 }
             }
             OpCode::Data(_) => {}
+        }
+        Ok(())
+    }
+
+    fn finish_message(
+        &self,
+        Message { kind, deflated }: Message,
+        mut payload: Vec<u8>,
+        take: &mut impl FnMut(Incoming),
+    ) -> Result<(), Violation> {
+        if deflated {
+            payload = inflate(&payload, self.terms.max_message_bytes).map_err(|error| match error {
+                Uninflatable::TooBig => TOO_BIG,
+                Uninflatable::Broken => BAD_DEFLATE,
+            })?;
+        }
+        if kind == Kind::Text && std::str::from_utf8(&payload).is_err() {
+            return Err(INVALID_UTF8);
+        }
+        if self.terms.hand_on {
+            take(Incoming::Message(kind, payload));
+        } else if kind == Kind::Text && payload == b"ping" {
+            take(Incoming::Ping(Vec::new()));
         }
         Ok(())
     }
@@ -281,6 +376,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ws::deflate::Deflater;
 
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -302,8 +398,14 @@ mod tests {
         out
     }
 
-    fn feed_in(cuts: usize, bytes: &[u8]) -> Result<Vec<Incoming>, Violation> {
-        let mut frames = ClientFrames::default();
+    const MAX_MESSAGE_BYTES: usize = Terms::OF_VIEWERS.max_message_bytes;
+    const DEFLATE: Terms = Terms {
+        deflate: true,
+        ..Terms::OF_VIEWERS
+    };
+
+    fn feed_in(terms: Terms, cuts: usize, bytes: &[u8]) -> Result<Vec<Incoming>, Violation> {
+        let mut frames = ClientFrames::new(terms);
         let mut seen = Vec::new();
         for part in bytes.chunks(cuts) {
             frames.feed(part, &mut |incoming| seen.push(incoming))?;
@@ -311,10 +413,14 @@ mod tests {
         Ok(seen)
     }
 
-    fn feed(bytes: &[u8]) -> Result<Vec<Incoming>, Violation> {
-        let whole = feed_in(bytes.len().max(1), bytes);
-        assert_eq!(feed_in(1, bytes), whole, "byte by byte it is the same");
+    fn feed_on(terms: Terms, bytes: &[u8]) -> Result<Vec<Incoming>, Violation> {
+        let whole = feed_in(terms, bytes.len().max(1), bytes);
+        assert_eq!(feed_in(terms, 1, bytes), whole, "byte by byte it is the same");
         whole
+    }
+
+    fn feed(bytes: &[u8]) -> Result<Vec<Incoming>, Violation> {
+        feed_on(Terms::OF_VIEWERS, bytes)
     }
 
     fn code(bytes: &[u8]) -> u16 {
@@ -398,6 +504,55 @@ mod tests {
     }
 
     #[test]
+    fn compressed_messages_are_read_where_that_was_agreed_on() {
+        let mut deflater = Deflater::new(15);
+        let ping = [0x2a, 0xc8, 0xcc, 0x4b, 0x07, 0x00];
+        let fits = deflater.deflate(&[b'x'; MAX_MESSAGE_BYTES]).unwrap().to_vec();
+        let bytes = [
+            frame(0xc1, &ping),
+            frame(0x81, b"ping"),
+            frame(0x41, &ping[..2]),
+            frame(0x89, b"between"),
+            frame(0x80, &ping[2..]),
+            frame(0xc2, &ping),
+            frame(0xc1, &fits),
+        ];
+        let pings = [&b""[..], b"", b"between", b""].map(|payload| Incoming::Ping(payload.to_vec()));
+        assert_eq!(feed_on(DEFLATE, &bytes.concat()), Ok(pings.to_vec()));
+        let hand_on = Terms {
+            hand_on: true,
+            ..DEFLATE
+        };
+        let text = Incoming::Message(Kind::Text, b"ping".to_vec());
+        assert_eq!(feed_on(hand_on, &bytes[0]), Ok(vec![text]));
+        let binary = Incoming::Message(Kind::Binary, b"ping".to_vec());
+        assert_eq!(feed_on(hand_on, &bytes[5]), Ok(vec![binary]));
+    }
+
+    #[test]
+    fn compressed_messages_are_bounded_and_checked() {
+        let code = |bytes: &[u8]| feed_on(DEFLATE, bytes).unwrap_err().code;
+        let mut deflater = Deflater::new(15);
+        let big = deflater.deflate(&[b'x'; MAX_MESSAGE_BYTES + 1]).unwrap().to_vec();
+        assert_eq!(code(&frame(0xc1, &big)), 1009);
+        assert_eq!(code(&frame(0xc2, &[0; 4096 + 512 + 65])), 1009, "not inflated at all");
+        let (begin, end) = big.split_at(3);
+        assert_eq!(code(&[frame(0x41, begin), frame(0x80, end)].concat()), 1009);
+        assert_eq!(code(&frame(0x81, &[b'x'; MAX_MESSAGE_BYTES + 1])), 1009);
+        assert_eq!(code(&frame(0xc2, b"Hello")), 1007, "no compressed data");
+        assert_eq!(
+            code(&frame(0xc1, &[0x00, 0x01, 0x00, 0xfe, 0xff, 0xff, 0x00])),
+            1007,
+            "no text"
+        );
+        let ping = [0x2a, 0xc8, 0xcc, 0x4b, 0x07, 0x00];
+        assert_eq!(code(&[frame(0x41, &ping[..2]), frame(0xc0, &ping[2..])].concat()), 1002);
+        for first in [0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xe1, 0xc3] {
+            assert_eq!(code(&frame(first, b"")), 1002, "{first:x}");
+        }
+    }
+
+    #[test]
     fn a_close_is_taken_apart_and_ends_the_reading() {
         let close = |code: u16, reason: &[u8]| frame(0x88, &[&code.to_be_bytes(), reason].concat());
         assert_eq!(feed(&frame(0x88, b"")), Ok(vec![Incoming::Close(None)]));
@@ -427,7 +582,7 @@ mod tests {
             vec![0x81, 0x05, b'h', b'e', b'l', b'l', b'o'],
         ] {
             for cuts in [1, 7, 100_000] {
-                let mut frames = ClientFrames::default();
+                let mut frames = ClientFrames::new(Terms::OF_VIEWERS);
                 let (mut seen, mut violations) = (Vec::new(), 0);
                 let bytes = [broken.clone(), frame(0x89, b"no answer"), frame(0x88, &[0x03, 0xe8])].concat();
                 for part in bytes.chunks(cuts) {
@@ -445,11 +600,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_hold_more_than_a_message(bytes in proptest::collection::vec(any::<u8>(), 0..9000)) {
-            let mut frames = ClientFrames::default();
+        fn no_bytes_make_it_panic_or_hold_more_than_a_message(
+            bytes in proptest::collection::vec(any::<u8>(), 0..9000),
+            deflate: bool,
+        ) {
+            let terms = Terms { deflate, ..Terms::OF_VIEWERS };
+            let mut frames = ClientFrames::new(terms);
             for part in bytes.chunks(97) {
                 let _ = frames.feed(part, &mut |_| {});
-                prop_assert!(frames.data.len() <= MAX_MESSAGE_BYTES);
+                prop_assert!(frames.data.len() <= terms.max_payload_bytes(deflate));
                 prop_assert!(frames.control.len() <= MAX_CONTROL_BYTES);
                 prop_assert!(frames.header.len() <= MAX_HEADER_BYTES);
             }

@@ -5,12 +5,25 @@
 
 /// `FIN` and opcode 1.
 const TEXT: u8 = 0x81;
+/// `FIN` and opcode 2.
+const BINARY: u8 = 0x82;
+/// The first reserved bit, which marks a compressed message (RFC 7692, section 6).
+const DEFLATED: u8 = 0x40;
 /// `FIN` and opcode 8.
 const CLOSE: u8 = 0x88;
 /// `FIN` and opcode 9.
 const PING: u8 = 0x89;
 /// `FIN` and opcode 10.
 const PONG: u8 = 0x8A;
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text in UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+}
 
 /// The most that a control frame may carry (RFC 6455, section 5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
@@ -19,6 +32,16 @@ pub const MAX_CONTROL_BYTES: usize = 125;
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
     push_header(out, TEXT, text.len());
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends a message of either kind, whose payload may be compressed.
+pub fn push_message(out: &mut Vec<u8>, kind: Kind, deflated: bool, payload: &[u8]) {
+    let first = match kind {
+        Kind::Text => TEXT,
+        Kind::Binary => BINARY,
+    };
+    push_header(out, if deflated { first | DEFLATED } else { first }, payload.len());
+    out.extend_from_slice(payload);
 }
 
 /// Appends a Close frame; a reason beyond what a control frame holds is cut on a character boundary.
@@ -86,7 +109,7 @@ pub fn ends(frames: &[u8]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// Iterates over the payloads of a run of text frames.
+/// Iterates over the payloads of a run of frames, compressed ones as they are.
 pub fn payloads(frames: &[u8]) -> impl Iterator<Item = &[u8]> + '_ {
     let mut rest = frames;
     std::iter::from_fn(move || {

@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tungstenite::handshake::derive_accept_key;
 
+use super::deflate::Agreement;
+
 /// Base64 of 16 bytes: 22 characters of them and two of padding.
 const KEY_CHARS: usize = 24;
 
@@ -44,8 +46,8 @@ impl Handshake {
         }
     }
 
-    /// The answer after which the connection is a WebSocket.
-    pub fn response(self) -> Response<Body> {
+    /// The answer after which the connection is a WebSocket, with what was agreed about compression.
+    pub fn response(self, deflate: Option<&Agreement>) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -53,6 +55,9 @@ impl Handshake {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         if let Ok(accept) = HeaderValue::try_from(self.accept) {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if let Some(agreement) = deflate {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, agreement.answer());
         }
         response
     }
@@ -96,13 +101,14 @@ mod tests {
     #[test]
     fn the_rfcs_key_gets_the_rfcs_answer() {
         // RFC 6455, section 1.3.
-        let response = Handshake::of(&headers(&[])).unwrap().response();
+        let response = Handshake::of(&headers(&[])).unwrap().response(None);
         assert_eq!(response.status(), 101);
         assert_eq!(
             response.headers()["sec-websocket-accept"],
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
         assert!(!response.headers().contains_key("sec-websocket-protocol"));
+        assert!(!response.headers().contains_key("sec-websocket-extensions"));
     }
 
     #[test]

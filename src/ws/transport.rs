@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ClientFrames, Incoming, Violation};
+use super::{ClientFrames, Incoming, Terms, Violation};
 
 /// Bytes taken from a client at a time, on the stack; clients send a few bytes now and then.
 const READ_BYTES: usize = 2048;
@@ -38,11 +38,11 @@ pub struct Transport<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// Takes over a stream and the client's first bytes, where some were read already.
-    pub fn new(stream: S, ahead: &[u8]) -> Self {
+    pub fn new(stream: S, ahead: &[u8], terms: Terms) -> Self {
         Self {
             stream,
             ahead: Bytes::copy_from_slice(ahead),
-            frames: ClientFrames::default(),
+            frames: ClientFrames::new(terms),
         }
     }
 
