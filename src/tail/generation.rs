@@ -360,3 +360,58 @@ impl Generation {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn generation(text: &[u8]) -> Generation {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(text, 0).unwrap();
+        let metadata = file.metadata().unwrap();
+        let rules = Rules {
+            decoder: None,
+            max_line: 1 << 16,
+        };
+        Generation::from_start(file, &metadata, rules)
+    }
+
+    #[test]
+    fn the_first_block_is_still_there_or_not() {
+        let old = b"old line\n".repeat(200);
+        let generation = generation(&old);
+        assert!(generation.is_still(&old).unwrap());
+        generation.file.write_all_at(b"appended", old.len() as u64).unwrap();
+        assert!(generation.is_still(&old).unwrap());
+        generation.file.set_len(1200).unwrap();
+        assert!(!generation.is_still(&old).unwrap(), "cut behind the first KiB");
+        generation.file.set_len(0).unwrap();
+        generation.file.write_all_at(&b"new line\n".repeat(300), 0).unwrap();
+        assert!(!generation.is_still(&old).unwrap(), "written anew");
+    }
+
+    #[test]
+    fn a_new_file_is_compared_with_the_first_line_of_the_one_before() {
+        let mut before = generation(b"first\nsecond\n");
+        let other = |text: &[u8]| generation(text);
+        assert_eq!(
+            before.compare_beginning(&other(b"first\n")).unwrap(),
+            Beginning::Other,
+            "nothing of it was read"
+        );
+        let mut buffer = vec![0; BLOCK_BYTES];
+        before.read_to(u64::MAX, &mut buffer, Instant::now()).unwrap();
+        for (text, beginning) in [
+            (b"".as_slice(), Beginning::Open),
+            (b"fir", Beginning::Open),
+            (b"first\n", Beginning::Same),
+            (b"first\nother\n", Beginning::Same),
+            (b"fist\n", Beginning::Other),
+            (b"f\n", Beginning::Other),
+        ] {
+            assert_eq!(before.compare_beginning(&other(text)).unwrap(), beginning, "{text:?}");
+        }
+    }
+}

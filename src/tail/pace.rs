@@ -41,7 +41,7 @@ impl Tail {
     pub(super) fn next_look(&self, config: &Config, now: Instant) -> Instant {
         let hot = !self.announced && self.grew_at.is_some_and(|at| now.duration_since(at) < HOT_FOR);
         let pause = match self.wakeups {
-            Wakeups::EventsOnly => NO_POLL,
+            Wakeups::EventsOnly | Wakeups::LossesOnly => NO_POLL,
             _ if hot => window(self.channel.round()),
             _ if self.mark.is_watched() => QUIET_POLL,
             _ => UNWATCHED_POLL,

@@ -35,6 +35,8 @@ pub enum Wakeups {
     EventsOnly,
     /// Looks alone, as where the system has no watches left.
     PollingOnly,
+    /// Each event is told as a loss of events, as where the queue of the system is always full, and there are no looks.
+    LossesOnly,
 }
 
 /// Watches the directories of the files that are followed. To be used off the async threads: it waits for the
@@ -54,6 +56,7 @@ impl DirectoryWatch {
             hints: Arc::new(Hints {
                 names: Mutex::default(),
                 renew: AtomicBool::new(false),
+                losing: wakeups == Wakeups::LossesOnly,
                 wake: Box::new(wake),
             }),
             debouncer: None,

@@ -160,6 +160,8 @@ async fn refusals_come_in_their_order() {
             .status,
         426
     );
+    let old = request(server.address, "GET /v1/ws/logs HTTP/1.0", &UPGRADE).await;
+    assert_eq!(old.status, 426, "HTTP/1.0 knows no upgrade");
     assert_eq!(
         request(server.address, "POST /v1/ws/logs HTTP/1.1", &[]).await.status,
         405

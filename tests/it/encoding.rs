@@ -94,6 +94,74 @@ async fn a_byte_order_mark_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_mark_is_dropped_whatever_encoding_is_configured() {
+    for (label, mark) in [
+        ("utf-8", [0xEF, 0xBB, 0xBF].as_slice()),
+        ("gb18030", &[0xEF, 0xBB, 0xBF]),
+        ("gb18030", &[0x84, 0x31, 0x95, 0x33]),
+        ("windows-1252", &[0xEF, 0xBB, 0xBF]),
+        ("utf-16le", &[0xFF, 0xFE]),
+    ] {
+        let server = TestServer::with(|config| {
+            for file in &mut config.files {
+                file.encoding = Some(label.to_owned());
+            }
+        })
+        .await;
+        let text = match label {
+            "utf-16le" => utf16("first\nsecond\n", u16::to_le_bytes),
+            _ => encode(label, "first\nsecond\n"),
+        };
+        let bytes = [mark, &text].concat();
+        server.log("a.log").write(&bytes);
+        let mut viewer = Viewer::connect(&server, "a.log").await;
+        assert_eq!(viewer.lines(2).await, ["first", "second"], "history, {label}");
+        let mut log = server.log("b.log");
+        let mut viewer = Viewer::connect(&server, "b.log").await;
+        for byte in &bytes {
+            log.write([*byte]);
+            tokio::time::sleep(Duration::from_millis(6)).await;
+        }
+        assert_eq!(viewer.lines(2).await, ["first", "second"], "live, {label}");
+    }
+}
+
+#[tokio::test]
+async fn t34_utf16_without_a_mark_shows_in_a_file_that_begins_while_it_is_watched() {
+    for unit in [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes] {
+        for size in [1, 2, 3, 7] {
+            let server = TestServer::start().await;
+            let mut log = server.log("a.log");
+            let mut viewer = Viewer::connect(&server, "a.log").await;
+            // One line, long enough to show what it is before it ends.
+            let text = "a first line that is long enough to be told, \u{0a0a}开始\r\nsecond 𠀀\n";
+            for part in utf16(text, unit).chunks(size) {
+                log.write(part);
+                tokio::time::sleep(Duration::from_millis(6)).await;
+            }
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(viewer.lines(2).await, lines, "in pieces of {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn t34_a_gb18030_file_cut_at_every_byte_is_the_same_lines() {
+    let text = "开始下载 𠀀 第一段视频\r\n€ 上传完成\n";
+    let bytes = GB18030.encode(text).0;
+    let server = TestServer::with(|config| config.files[0].encoding = Some("gb18030".to_owned())).await;
+    let mut log = server.log("a.log");
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    let lines: Vec<&str> = text.lines().collect();
+    for cut in 1..bytes.len() {
+        log.write(&bytes[..cut]);
+        tokio::time::sleep(Duration::from_millis(8)).await;
+        log.write(&bytes[cut..]);
+        assert_eq!(viewer.lines(2).await, lines, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
 async fn t34_utf16_is_read_with_and_without_a_mark_in_odd_pieces() {
     for unit in [u16::to_le_bytes as fn(u16) -> [u8; 2], u16::to_be_bytes] {
         for mark in ["", "\u{feff}"] {

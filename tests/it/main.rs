@@ -10,6 +10,7 @@ mod encoding;
 mod files;
 mod http;
 mod logrotate;
+mod names;
 mod page;
 mod program;
 mod properties;

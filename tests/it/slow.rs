@@ -1,8 +1,12 @@
 //! Viewers that read too slowly, and their neighbours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tailcast::config::{Size, Span};
+use tailcast::chunk::Batch;
+use tailcast::config::{Config, FileEntry, Settings, Size, Span};
+use tailcast::hub::{Channel, Found, Next, Registry, Source, Subscription};
+use tailcast::metrics::Metrics;
 use tokio::io::AsyncReadExt;
 
 use crate::support::{Frame, RawViewer, TestServer, Viewer, until};
@@ -74,6 +78,73 @@ async fn a_viewer_that_never_reads_is_dropped_by_the_stall_timeout_and_fifty_oth
     .await;
     let lost = check_parting(&mut stalled, 12_000).await;
     assert_eq!(server.metric(DROPPED).await, lost as f64);
+}
+
+/// What feeds a channel by hand.
+#[derive(Debug)]
+struct ByHand;
+
+impl Source for ByHand {
+    fn look(&self, channel: &Arc<Channel>) {
+        let _ = channel.feed(Batch::default());
+        channel.looked(channel.asked(), Found::Fed);
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_on_disk_waits_for_the_fastest_viewer_and_for_no_slower_one() {
+    let settings = Settings::new(Config {
+        files: vec![FileEntry::named("a.log")],
+        ..Config::default()
+    });
+    let source: Arc<dyn Source> = Arc::new(ByHand);
+    let registry = Registry::new(&settings, &Metrics::new().unwrap(), &source);
+    let channel = registry.channel("a.log").unwrap();
+    let mut fast = channel.subscribe().await.unwrap();
+    let slow = channel.subscribe().await.unwrap();
+    let take_all = |viewer: &mut Subscription| {
+        while let Next::Chunk(chunk) = viewer.try_next() {
+            viewer.took(&chunk);
+        }
+    };
+    let mut published = 0;
+    while !channel.wants_pause() {
+        let mut batch = Batch::default();
+        batch.push("line");
+        channel.publish(batch, Instant::now(), true);
+        published += 1;
+        assert!(published < 10_000, "nobody reads, and it goes on");
+    }
+    take_all(&mut fast);
+    assert!(!channel.wants_pause(), "the slow one is not waited for");
+    drop(fast);
+    assert!(channel.wants_pause(), "now it is the fastest");
+    slow.set_blocked(true);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(
+        !channel.wants_pause(),
+        "one that takes nothing for a second is not waited for"
+    );
+}
+
+#[tokio::test]
+async fn counters_include_the_line_that_was_cut_when_its_viewer_was_given_up() {
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::millis(300)).await;
+    let mut log = server.log("a.log");
+    // Several, as the kernel may stop taking bytes just between two lines.
+    let mut sent = 0;
+    for _ in 0..3 {
+        log.truncate(0);
+        let mut viewer = RawViewer::connect(&server, "a.log").await;
+        log.write(wide(1..=12_000).join("\n") + "\n");
+        let closed = server.metric(CLOSED_SLOW).await;
+        until("it is dropped", async || server.metric(CLOSED_SLOW).await > closed).await;
+        let frames = viewer.rest().await;
+        // Without the notice and the Close frame.
+        sent += frames.len() - 2;
+        let delivered = server.metric("tailcast_lines_delivered_total{file=\"a.log\"}").await;
+        assert_eq!(delivered, sent as f64);
+    }
 }
 
 #[tokio::test]

@@ -205,6 +205,46 @@ async fn text_written_into_a_preallocated_tail_is_found() {
 }
 
 #[tokio::test]
+async fn text_is_found_in_front_of_nuls_that_were_looked_through_before() {
+    use std::os::unix::fs::FileExt;
+    // NULs that the file system knows as a hole, and such as were written.
+    for written in [false, true] {
+        let server = TestServer::start().await;
+        let file = fs::File::create(server.path("a.log")).unwrap();
+        file.write_all_at(b"one\n", 0).unwrap();
+        let mut viewer = Viewer::connect(&server, "a.log").await;
+        assert_eq!(viewer.line().await, "one");
+        // More than is looked through in one turn.
+        let len = 3 << 20;
+        if written {
+            file.write_all_at(&vec![0; len], 4).unwrap();
+        } else {
+            file.set_len(4 + len as u64).unwrap();
+        }
+        viewer.silence(400).await;
+        // Anywhere in a hole, which then is none there any more; right behind the text where NULs stand already.
+        let at = if written { 4 } else { 200_000 };
+        file.write_all_at(b"two\n", at).unwrap();
+        assert_eq!(viewer.line().await, "two", "written: {written}");
+        viewer.silence(400).await;
+        file.write_all_at(b"three\n", at + 4).unwrap();
+        assert_eq!(viewer.line().await, "three");
+    }
+}
+
+#[tokio::test]
+async fn the_last_lines_are_found_in_front_of_a_hole_of_any_size() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=60));
+    log.truncate(1 << 40);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    assert_eq!(viewer.lines(50).await, numbered(11..=60));
+    log.lines(["behind it"]);
+    assert_eq!(viewer.line().await, "behind it");
+}
+
+#[tokio::test]
 async fn a_name_beyond_the_allow_list_is_refused_as_a_whole() {
     let server = TestServer::start().await;
     server.log("a.log").lines(["secret"]);

@@ -130,6 +130,8 @@ impl Names {
 pub(super) struct Hints {
     pub(super) names: Mutex<Names>,
     pub(super) renew: AtomicBool,
+    /// Whether every event counts as a loss of events.
+    pub(super) losing: bool,
     pub(super) wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -174,6 +176,10 @@ impl Hints {
         let takes_name = match event.kind {
             // Our own reading causes these.
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(MetadataKind::AccessTime)) => return false,
+            _ if self.losing => {
+                self.hear_loss();
+                return false;
+            }
             EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
             _ => false,
         };
