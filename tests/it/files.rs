@@ -1,4 +1,4 @@
-//! What happens to files: truncation, rotation, removal.
+//! What happens to files: rotation, removal, and how that is found out.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -6,156 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tailcast::config::{Notices, Span};
 use tailcast::tail::Wakeups;
 
-use crate::support::{Log, TestServer, Viewer, numbered, request, until};
+use crate::support::{Log, TestServer, Viewer, numbered};
 
 const TRUNCATED: &str = "日志文件被截断，重新加载...";
 
 async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
-}
-
-#[tokio::test]
-async fn t17_a_file_emptied_and_written_anew_is_sent_whole() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines(numbered(1..=100));
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.lines(50).await;
-    fs::write(log.path(), numbered(1001..=1200).join("\n") + "\n").unwrap();
-    let lines = viewer.lines_to("line 1200").await;
-    assert_eq!(lines[0], TRUNCATED);
-    assert_eq!(lines[1..], numbered(1001..=1200));
-    log.lines(["live"]);
-    assert_eq!(viewer.line().await, "live");
-    let mut late = Viewer::connect(&server, "a.log").await;
-    assert_eq!(late.lines(50).await[49], "live");
-    assert_eq!(
-        server
-            .metric("tailcast_file_events_total{file=\"a.log\",event=\"truncated\"}")
-            .await,
-        1.0
-    );
-}
-
-#[tokio::test]
-async fn a_file_found_empty_gets_the_notice_alone_and_all_that_follows_is_live() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines(numbered(1..=3));
-    log.write("partial that is dropped");
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.lines(3).await;
-    log.truncate(0);
-    assert_eq!(viewer.line().await, TRUNCATED);
-    let mut late = Viewer::connect(&server, "a.log").await;
-    late.silence(100).await;
-    log.lines(numbered(1..=3));
-    assert_eq!(viewer.lines(3).await, numbered(1..=3));
-    assert_eq!(late.lines(3).await, numbered(1..=3));
-    viewer.silence(1200).await;
-}
-
-#[tokio::test]
-async fn a_file_cut_in_the_middle_sends_its_last_fifty_lines() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines((1..=200).map(|n| format!("line {n:05}")));
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.lines(50).await;
-    log.truncate(11 * 120);
-    let lines = viewer.lines_to("line 00120").await;
-    assert_eq!(lines[0], TRUNCATED);
-    assert_eq!(
-        lines[1..],
-        (71..=120).map(|n| format!("line {n:05}")).collect::<Vec<_>>()
-    );
-    log.lines(["live"]);
-    assert_eq!(viewer.line().await, "live");
-}
-
-#[tokio::test]
-async fn t18_t19_a_file_truncated_and_grown_beyond_the_old_end_is_noticed() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines((1..=100).map(|n| format!("old {n:04} ends alike")));
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.lines(50).await;
-    let new: Vec<String> = (1..=300).map(|n| format!("new {n:04} ends alike")).collect();
-    fs::write(log.path(), new.join("\n") + "\n").unwrap();
-    let lines = viewer.lines_to("new 0300 ends alike").await;
-    assert_eq!(lines[0], TRUNCATED);
-    assert_eq!(lines[1..], new);
-}
-
-#[tokio::test]
-async fn t20_a_file_overwritten_with_the_same_size_is_noticed() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines((1..=20).map(|n| format!("old {n:04}")));
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.lines(20).await;
-    let new: Vec<String> = (1..=20).map(|n| format!("new {n:04}")).collect();
-    let mut file = OpenOptions::new().write(true).open(log.path()).unwrap();
-    file.write_all((new.join("\n") + "\n").as_bytes()).unwrap();
-    assert_eq!(viewer.line().await, TRUNCATED);
-    assert_eq!(viewer.lines(20).await, new);
-    log.lines(["live"]);
-    assert_eq!(viewer.line().await, "live");
-}
-
-#[tokio::test]
-async fn more_than_ten_thousand_new_lines_send_the_last_fifty() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines(["old"]);
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.line().await;
-    fs::write(log.path(), numbered(1..=10_001).join("\n") + "\n").unwrap();
-    assert_eq!(viewer.line().await, TRUNCATED);
-    assert_eq!(viewer.lines(50).await, numbered(9_952..=10_001));
-    fs::write(log.path(), (1..=10_000).map(|n| format!("{n}\n")).collect::<String>()).unwrap();
-    let lines = viewer.lines_to("10000").await;
-    assert_eq!(lines.len(), 10_001, "exactly ten thousand are sent whole");
-    log.lines(["live"]);
-    assert_eq!(viewer.line().await, "live");
-}
-
-#[tokio::test]
-async fn t22_touching_a_file_changes_nothing() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines(["one"]);
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.line().await;
-    for n in 0..100 {
-        let time = std::time::SystemTime::now() + Duration::from_secs(n);
-        fs::File::open(log.path()).unwrap().set_modified(time).unwrap();
-        pause(2).await;
-    }
-    viewer.silence(300).await;
-    log.lines(["two"]);
-    assert_eq!(viewer.line().await, "two");
-}
-
-#[tokio::test]
-async fn t23_a_writer_without_append_leaves_a_hole_that_is_skipped() {
-    let server = TestServer::start().await;
-    let path = server.path("a.log");
-    let mut file = fs::File::create(&path).unwrap();
-    file.write_all((numbered(1..=500).join("\n") + "\n").as_bytes())
-        .unwrap();
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.lines(50).await;
-    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
-    file.write_all(b"after the hole\n").unwrap();
-    assert_eq!(viewer.line().await, TRUNCATED);
-    assert_eq!(viewer.line().await, "after the hole");
-    file.write_all(b"and on\n").unwrap();
-    assert_eq!(viewer.line().await, "and on");
 }
 
 #[tokio::test]
@@ -431,39 +290,6 @@ async fn late_lines_of_many_mebibytes_come_before_the_notice_of_the_removal() {
 }
 
 #[tokio::test]
-async fn t21_a_file_truncated_in_the_middle_of_a_line_drops_the_partial_line_that_was_held() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.write("one\ntwo\nthree, not ended");
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    assert_eq!(viewer.lines(2).await, ["one", "two"]);
-    log.truncate(6);
-    let lines = viewer.lines(2).await;
-    assert_eq!(lines, [TRUNCATED, "one"]);
-    log.write("elve\n");
-    assert_eq!(viewer.line().await, "twelve");
-    viewer.silence(1200).await;
-}
-
-#[tokio::test]
-async fn t24_a_file_emptied_again_and_again_loses_nothing_that_stood_for_a_while() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines(["start"]);
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    viewer.line().await;
-    for round in 0..20 {
-        fs::write(log.path(), "").unwrap();
-        log.lines([format!("round {round}")]);
-        pause(100).await;
-    }
-    for round in 0..20 {
-        assert_eq!(viewer.lines(2).await, [TRUNCATED.to_owned(), format!("round {round}")]);
-    }
-    viewer.silence(100).await;
-}
-
-#[tokio::test]
 async fn t30_a_file_closed_to_us_and_opened_again_goes_on() {
     use std::os::unix::fs::PermissionsExt;
     let server = TestServer::start().await;
@@ -586,98 +412,6 @@ async fn a_parent_directory_renamed_and_made_anew_is_a_rotation_of_its_files() {
         pause(10).await;
     }
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mount_that_hangs_stops_only_its_own_files() {
-    hang_mount_of("mount/b.log").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_into_a_mount_that_hangs_stops_no_other_file() {
-    hang_mount_of("link").await;
-}
-
-async fn hang_mount_of(path: &str) {
-    let server = TestServer::with(|config| config.files[1].path = Some(config.dir.join(path))).await;
-    std::os::unix::fs::symlink("mount/b.log", server.path("link")).unwrap();
-    fs::create_dir(server.path("source")).unwrap();
-    fs::create_dir(server.path("mount")).unwrap();
-    let mount = FuseMount::new(&server.path("source"), &server.path("mount")).await;
-    let mut local = server.log("a.log");
-    let mut remote = Log::create(server.path("source/b.log"));
-    remote.lines(["there"]);
-    let mut viewer = Viewer::connect(&server, "a.log").await;
-    let mut hanging = Viewer::connect(&server, "b.log").await;
-    assert_eq!(hanging.line().await, "there");
-    mount.stop();
-    // What the kernel has remembered of the file is forgotten after a second.
-    pause(1500).await;
-    let begun = Instant::now();
-    local.lines(["one"]);
-    assert_eq!(viewer.line().await, "one");
-    let mut another = Viewer::connect(&server, "a.log").await;
-    assert_eq!(another.line().await, "one");
-    let files = request(server.address, "GET /healthz HTTP/1.1", &[]).await;
-    assert_eq!(files.status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    let list = request(server.address, "GET /api/v1/files HTTP/1.1", &[]).await;
-    assert_eq!(
-        list.json()[1]["exists"],
-        serde_json::json!(null),
-        "not known, but answered"
-    );
-    mount.go_on();
-    remote.lines(["back"]);
-    assert_eq!(hanging.line().await, "back");
-    drop(mount);
-}
-
-/// A file system in a process of its own, which can be stopped.
-struct FuseMount {
-    process: std::process::Child,
-    at: std::path::PathBuf,
-}
-
-impl FuseMount {
-    async fn new(source: &std::path::Path, at: &std::path::Path) -> Self {
-        let mount = Self {
-            process: std::process::Command::new("bindfs")
-                .arg("-f")
-                .args([source, at])
-                .spawn()
-                .unwrap(),
-            at: at.to_owned(),
-        };
-        let marker = source.join("marker");
-        fs::write(&marker, "").unwrap();
-        until("the file system is mounted", async || at.join("marker").exists()).await;
-        mount
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).unwrap();
-    }
-
-    fn stop(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    fn go_on(&self) {
-        self.signal(Signal::CONT);
-    }
-}
-
-impl Drop for FuseMount {
-    fn drop(&mut self) {
-        self.go_on();
-        let _ = std::process::Command::new("fusermount")
-            .args(["-u", "-z"])
-            .arg(&self.at)
-            .status();
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
