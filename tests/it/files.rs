@@ -416,24 +416,54 @@ async fn a_parent_directory_renamed_and_made_anew_is_a_rotation_of_its_files() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t33_a_held_descriptor_written_without_a_pause_is_read_without_one() {
+    const ALLOWED: Duration = Duration::from_millis(100);
+    // What starves on events does so each time, a busy machine does not: one of several runs must be without a pause
+    // but for those that the machine makes.
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        let (pause, stall) = longest_pause().await;
+        if pause < ALLOWED + stall {
+            return;
+        }
+        pauses.push((pause, stall));
+    }
+    panic!("pauses of a viewer, and of a thread that only sleeps: {pauses:?}");
+}
+
+/// The longest pause of a viewer while 5,000 lines a second are written for 5 s, and how much too long a thread that
+/// only sleeps has slept in that time.
+async fn longest_pause() -> (Duration, Duration) {
+    const LINES: u32 = 25_000;
+    const STEP: Duration = Duration::from_millis(1);
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
     let mut viewer = Viewer::connect(&server, "a.log").await;
     let writer = std::thread::spawn(move || {
         let begun = Instant::now();
-        for n in 1..=25_000_u32 {
+        for n in 1..=LINES {
             log.lines([format!("line {n}")]);
             let next = begun + Duration::from_micros(200) * n;
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     });
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let sleeper = std::thread::spawn(move || {
+        let mut longest = Duration::ZERO;
+        while !stop.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            std::thread::sleep(STEP);
+            longest = longest.max(begun.elapsed() - STEP);
+        }
+        longest
+    });
     let (mut longest, mut last) = (Duration::ZERO, Instant::now());
-    for n in 1..=25_000 {
+    for n in 1..=LINES {
         assert_eq!(viewer.line().await, format!("line {n}"));
         longest = longest.max(last.elapsed());
         last = Instant::now();
     }
+    done.store(true, Ordering::Relaxed);
     writer.join().unwrap();
-    // What starves on events waits for whole seconds; a busy machine for less.
-    assert!(longest < Duration::from_secs(1), "a pause of {longest:?}");
+    (longest, sleeper.join().unwrap())
 }
