@@ -11,8 +11,8 @@ use crate::viewers::StalledOutcome;
 const NOISE_CORES: f64 = 0.15;
 /// From here on the viewers may have been what was slow.
 const BENCH_BUSY_CORES: f64 = 0.9;
-/// From here on a server of one core had no time left, and delays are those of a queue.
-const SERVER_BUSY_CORES: f64 = 0.97;
+/// From this part of its cores on a server had no time left, and delays are those of a queue.
+const SERVER_BUSY: f64 = 0.97;
 const WRITER_LATE_MS: f64 = 50.0;
 
 /// What one run measured; units are those of `COLUMNS`.
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub scenario: Scenario,
     pub subject: Subject,
     pub round: u64,
+    /// That the server may use.
+    pub cores: usize,
     pub figures: Figures,
     /// Viewers that still waited for lines at the end.
     pub waiting: usize,
@@ -117,7 +119,7 @@ pub const COLUMNS: [Column; 26] = [
     column(ALL_HAVE, "all have ms", Table::Work, 1, |f| f.all_have_ms),
     column(P50, "p50 ms", Table::Work, 2, |f| Some(f.delay?.p50)),
     column("delay_ms_p90", "p90", Table::Work, 2, |f| Some(f.delay?.p90)),
-    column(P99, "p99", Table::Work, 2, |f| Some(f.delay?.p99)),
+    column(P99, "p99 ms", Table::Work, 2, |f| Some(f.delay?.p99)),
     column("delay_ms_p999", "p99.9", Table::Work, 2, |f| Some(f.delay?.p999)),
     column("delay_ms_max", "max", Table::Work, 2, |f| Some(f.delay?.max)),
     column("lines_delivered", "", Table::None, 0, |f| Some(f.delivered)),
@@ -183,38 +185,41 @@ impl Figures {
         (column.get)(self)
     }
 
-    /// Why not to believe them.
+    /// Whether others took so much of the machine that the run tells nothing.
+    pub fn is_noisy(&self) -> bool {
+        self.other_cores > NOISE_CORES
+    }
+}
+
+impl Outcome {
+    /// Why not to believe its figures.
     pub fn doubts(&self) -> Vec<String> {
+        let figures = &self.figures;
         let mut doubts = Vec::new();
-        if self.is_noisy() {
+        if figures.is_noisy() {
             doubts.push(format!(
                 "others used {:.2} of a core (stolen {:.2}): too noisy to tell",
-                self.other_cores, self.steal_cores
+                figures.other_cores, figures.steal_cores
             ));
         }
-        if self.bench_cores > BENCH_BUSY_CORES {
+        if figures.bench_cores > BENCH_BUSY_CORES {
             doubts.push(format!(
                 "the viewers used {:.2} of a core: part of the delay is theirs",
-                self.bench_cores
+                figures.bench_cores
             ));
         }
-        if self.server_cores > SERVER_BUSY_CORES {
+        if figures.server_cores > SERVER_BUSY * self.cores as f64 {
             doubts.push(format!(
-                "the server used {:.2} of a core: it may have had no time left",
-                self.server_cores
+                "the server used {:.2} of {} cores: it may have had no time left",
+                figures.server_cores, self.cores
             ));
         }
-        if let Some(late) = self.writer_late_ms.filter(|late| *late > WRITER_LATE_MS) {
+        if let Some(late) = figures.writer_late_ms.filter(|late| *late > WRITER_LATE_MS) {
             doubts.push(format!(
                 "the writer was up to {late:.0} ms late: bursts, not an even rate"
             ));
         }
         doubts
-    }
-
-    /// Whether others took so much of the machine that the run tells nothing.
-    pub fn is_noisy(&self) -> bool {
-        self.other_cores > NOISE_CORES
     }
 }
 

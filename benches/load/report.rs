@@ -116,11 +116,26 @@ impl Report {
         for (what, why) in &self.failures {
             let _ = writeln!(text, "{what}: {why}");
         }
-        let judged: Vec<bool> = comparisons.iter().filter_map(Comparison::held).collect();
-        let held = judged.iter().filter(|held| **held).count();
-        if !judged.is_empty() {
-            let _ = writeln!(text, "{held} of {} targets held", judged.len());
+        let judged: Vec<&Comparison> = comparisons.iter().filter(|line| line.held().is_some()).collect();
+        if judged.is_empty() {
+            return text;
         }
+        let lines: Vec<Vec<String>> = judged
+            .iter()
+            .map(|line| {
+                let mut cells = vec![line.scenario.to_owned()];
+                cells.extend(line.cells());
+                cells
+            })
+            .collect();
+        let held = judged.iter().filter(|line| line.held() == Some(true)).count();
+        let noisy = judged.iter().filter(|line| line.noisy).count();
+        let _ = write!(text, "\ntargets\n{}", aligned(&lines, 6));
+        let _ = writeln!(
+            text,
+            "{held} of {} targets held, {noisy} on a machine too noisy to tell",
+            judged.len()
+        );
         text
     }
 
@@ -155,7 +170,7 @@ impl Report {
                     "ended_without_notice": stalled.ended,
                     "open": stalled.open,
                 })),
-                "doubts": run.figures.doubts(),
+                "doubts": run.doubts(),
             })
         });
         let medians = self.rows(None).into_iter().map(|row| {
@@ -222,7 +237,7 @@ pub fn load(scenario: &Scenario) -> String {
 fn remarks(run: &Outcome) -> String {
     let name = format!("{} {} {}", run.scenario.label, run.subject.name(), run.round);
     let mut text = String::new();
-    for doubt in run.figures.doubts() {
+    for doubt in run.doubts() {
         let _ = writeln!(text, "warning: {name}: {doubt}");
     }
     if run.waiting > 0 {

@@ -93,12 +93,23 @@ impl Launch {
         }
     }
 
+    /// How many cores it may use.
+    pub fn cores_of(&self, subject: Subject) -> usize {
+        match self.bound_to(subject) {
+            Some(cores) => cores.split(',').count(),
+            None => thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    fn bound_to(&self, subject: Subject) -> Option<&str> {
+        match subject {
+            Subject::OneWorker | Subject::TwoWorkers => self.all_cores.as_deref(),
+            _ => self.cores.as_deref(),
+        }
+    }
+
     fn command(&self, subject: Subject, program: &Path) -> Command {
-        let cores = match subject {
-            Subject::OneWorker | Subject::TwoWorkers => &self.all_cores,
-            _ => &self.cores,
-        };
-        match cores {
+        match self.bound_to(subject) {
             // It replaces itself by the program, so the process id stays.
             Some(cores) => {
                 let mut taskset = Command::new("taskset");

@@ -9,6 +9,9 @@ use crate::figures::{
 use crate::scenarios::Work;
 use crate::server::Subject;
 
+/// With the highest of the rounds so many times the lowest, the median is little more than a guess.
+const SPREAD_MAX: f64 = 1.3;
+
 /// What a figure is divided by, in the same round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Against {
@@ -69,7 +72,7 @@ const TARGETS: [Target; 20] = [
 
 /// A figure of the server beside what it is compared with.
 pub struct Comparison {
-    scenario: &'static str,
+    pub scenario: &'static str,
     subject: Subject,
     figure: &'static str,
     against: Against,
@@ -79,7 +82,7 @@ pub struct Comparison {
     highest: f64,
     most: Option<f64>,
     /// Whether others took so much of the machine in one of the runs that it tells nothing.
-    noisy: bool,
+    pub noisy: bool,
 }
 
 /// The comparisons of all runs of one load.
@@ -183,12 +186,18 @@ impl Comparison {
         self.most.is_some_and(|most| self.lowest <= most && most < self.highest)
     }
 
+    fn is_spread(&self) -> bool {
+        self.highest > SPREAD_MAX * self.lowest
+    }
+
     fn verdict(&self) -> Option<String> {
         let mut verdict = if self.held()? { "held" } else { "missed" }.to_owned();
         if self.noisy {
             verdict.push_str(", but the machine was too noisy to tell");
         } else if self.is_close() {
             verdict.push_str(", with rounds on both sides");
+        } else if self.is_spread() {
+            verdict.push_str(", with rounds far apart");
         }
         Some(verdict)
     }
@@ -230,6 +239,7 @@ impl Comparison {
             "at_most": self.most,
             "held": self.held(),
             "rounds_on_both_sides": self.is_close(),
+            "rounds_far_apart": self.is_spread(),
             "noisy": self.noisy,
         })
     }

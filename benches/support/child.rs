@@ -21,11 +21,12 @@ const STOP_POLL: Duration = Duration::from_millis(10);
 /// How much of what the server said is shown when it failed, in bytes from the end.
 const SHOWN_MAX: usize = 4_000;
 /// What would change how the server runs.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 6] = [
     "TAILCAST_CONFIG",
     "TAILCAST_LISTEN",
     "TAILCAST_DIR",
     "TAILCAST_FILES",
+    "TAILCAST_THREADS",
     "RUST_LOG",
 ];
 
