@@ -233,11 +233,11 @@ impl Tail {
         let again_at = [drained, reading].into_iter().filter_map(|r| r.again_at(now)).min();
         let grace = config.stream.rotate_grace.0;
         if self.gone_since.is_some_and(|since| now.duration_since(since) >= grace) {
-            if reading == Reading::AtEnd && self.draining.is_empty() {
+            if [drained, reading] == [Reading::AtEnd; 2] {
                 self.finish();
                 return Turn::Over;
             }
-            self.come_to_an_end(now);
+            self.come_to_an_end();
             return Turn::At(again_at.unwrap_or(now));
         }
         if reading == Reading::AtEnd {
@@ -321,6 +321,10 @@ impl Tail {
     /// The file is gone for good, and all that was in it is read.
     fn finish(&mut self) {
         let mut batch = Batch::default();
+        for draining in &mut self.draining {
+            draining.generation.flush_partial(true, &mut |text| batch.push(text));
+        }
+        publish(&self.channel, &mut batch, Standing::Late, false);
         self.current.flush_partial(true, &mut |text| batch.push(text));
         publish(&self.channel, &mut batch, Standing::Current, false);
         self.channel.publish_event(Event::Removed);

@@ -351,7 +351,8 @@ impl Files {
                     self.turn(index);
                 }
             }
-            if self.tails.iter().any(|scheduled| scheduled.tail.published_at >= now) {
+            // Not while it lasts: a file that grows without a pause would put off all others.
+            if self.gathered_by <= now && self.tails.iter().any(|scheduled| scheduled.tail.published_at >= now) {
                 self.gathered_by = now + MIN_WINDOW;
             }
         }

@@ -21,7 +21,7 @@ const REWRITE_STEP: Duration = Duration::from_millis(5);
 pub(super) struct Draining {
     pub(super) generation: Generation,
     pub(super) until: Instant,
-    /// Its size when the time was over, which is as far as it is read.
+    /// Its size when the time was over, or the name was gone for good, which is as far as it is read.
     pub(super) end: Option<u64>,
 }
 
@@ -82,12 +82,12 @@ impl Tail {
         soonest
     }
 
-    /// Has all files read as far as they are written now, and no further.
-    pub(super) fn come_to_an_end(&mut self, now: Instant) {
+    /// Has all files read as far as they are written now, and no further, unless the name comes back.
+    pub(super) fn come_to_an_end(&mut self) {
         if self.end.is_none() {
             self.end = self.current.size().ok();
             for draining in &mut self.draining {
-                draining.until = draining.until.min(now);
+                draining.end = draining.end.or_else(|| draining.generation.size().ok());
             }
         }
     }
@@ -97,6 +97,10 @@ impl Tail {
         let mark = Arc::clone(&self.mark);
         // Held until the file of now is opened, so that events open theirs before or after it, never in between.
         let mut found = mark.found();
+        if !found.is_empty() {
+            // It was there in between.
+            self.is_there();
+        }
         for (file, metadata) in found.drain(..) {
             self.took_name(file, &metadata, config, now);
         }
@@ -159,7 +163,11 @@ impl Tail {
     /// The name leads somewhere: nothing comes to an end.
     fn is_there(&mut self) {
         self.gone_since = None;
-        self.end = None;
+        if self.end.take().is_some() {
+            for draining in &mut self.draining {
+                draining.end = None;
+            }
+        }
     }
 
     fn gone(&mut self, now: Instant) {

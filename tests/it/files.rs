@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use tailcast::config::{Notices, Span};
 use tailcast::tail::Wakeups;
+use tokio::io::AsyncReadExt;
 
-use crate::support::{Log, TestServer, Viewer, numbered};
+use crate::support::{Log, RawViewer, TestServer, Viewer, numbered, until};
 
 const TRUNCATED: &str = "日志文件被截断，重新加载...";
 
@@ -332,31 +333,38 @@ async fn t32_without_a_watcher_everything_is_found_by_polling() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_grows_as_fast_as_it_can_holds_up_no_other() {
-    let server = TestServer::start().await;
+async fn a_file_with_much_to_read_holds_up_no_other() {
+    // Events alone: no look that would come by itself makes up for one that is put off.
+    let server = TestServer::with_wakeups(Wakeups::EventsOnly, |_| {}).await;
     let mut fast = server.log("a.log");
     let mut slow = server.log("b.log");
     let mut viewer = Viewer::connect(&server, "b.log").await;
-    let fast_viewer = Viewer::connect(&server, "a.log").await;
-    let done = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&done);
-    let writer = std::thread::spawn(move || {
-        let block = format!("{}\n", "x".repeat(119)).repeat(10_000);
-        let mut blocks = 0;
-        while !stop.load(Ordering::Relaxed) && blocks < 400 {
-            fast.write(&block);
-            blocks += 1;
-        }
-        blocks
+    // It keeps up, so that reading is paced on nobody.
+    let fast_viewer = RawViewer::connect(&server, "a.log").await;
+    let reading = tokio::spawn(async move {
+        let (mut stream, mut buffer) = (fast_viewer.stream, vec![0; 1 << 20]);
+        while stream.read(&mut buffer).await.is_ok_and(|len| len > 0) {}
     });
-    for n in 0..50 {
+    let block = format!("{}\n", "x".repeat(119)).repeat(10_000);
+    let writer = std::thread::spawn(move || {
+        for _ in 0..400 {
+            fast.write(&block);
+        }
+        400 * block.len()
+    });
+    let read = async || server.metric("tailcast_bytes_read_total{file=\"a.log\"}").await;
+    until("it is being read", async || read().await > 0.0).await;
+    for n in 0..20 {
         slow.lines([format!("{n}")]);
         assert_eq!(viewer.line().await, format!("{n}"));
     }
-    done.store(true, Ordering::Relaxed);
+    let read = read().await;
     let written = writer.join().unwrap();
-    assert!(written > 0);
-    drop(fast_viewer);
+    assert!(
+        read < written as f64,
+        "the lines came when all of the other file was read"
+    );
+    reading.abort();
 }
 
 #[tokio::test]
