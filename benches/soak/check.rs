@@ -526,37 +526,41 @@ impl State {
 
     fn after_truncation(&self, truth: &Truth) -> Vec<Self> {
         let mut found = Vec::new();
-        for mut state in self.with_silent(truth) {
+        for state in self.with_silent(truth) {
             let main = state.main;
             let content = &truth.contents[main];
             let Some(end) = content.end.filter(|_| !content.lines.is_empty()) else {
                 continue;
             };
             let all = state.place.blanks_up_to(content.lines.len(), content, state.blanks);
+            let late_blanks = state.late_blanks(truth);
+            // How many of the blank lines may be of this content. Where nobody saw how far it was read, each of them may
+            // be a late one as well.
             let used = match (end.ending, all) {
-                (Ending::InPlace { seen: true } | Ending::Saved, Some(used)) => used,
-                (Ending::InPlace { seen: false }, _) if state.place.is_exact() => {
-                    state.blanks.min(content.blanks_from(state.place.low))
+                (Ending::InPlace { seen: true } | Ending::Saved, Some(used)) => used..=used,
+                (Ending::InPlace { seen: false }, _) => {
+                    let most = match state.place.is_exact() {
+                        true => state.blanks.min(content.blanks_from(state.place.low)),
+                        false => state.blanks,
+                    };
+                    state.blanks.saturating_sub(late_blanks)..=most
                 }
-                (Ending::InPlace { seen: false }, _) => state.blanks,
                 _ => continue,
             };
-            state.blanks -= used;
-            if state.blanks > state.late_blanks(truth) {
-                continue;
-            }
             let in_place = matches!(end.ending, Ending::InPlace { .. });
             for next in main + 1..truth.contents.len() {
                 let content = &truth.contents[next];
                 let common = truth.common_bytes(main, next);
                 let mut place = Place::last_of(if common > 0 { content.copied } else { MAX_REWRITTEN + 1 });
                 place.zero |= in_place && common < HEAD_BYTES;
-                found.push(Self {
+                let left = used.clone().map(|used| state.blanks - used);
+                found.extend(left.filter(|left| *left <= late_blanks).map(|blanks| Self {
                     main: next,
                     place,
                     begun: false,
+                    blanks,
                     ..state.clone()
-                });
+                }));
                 // Several truncations may look like one, unless the content between them was certainly read.
                 if !in_place || !matches!(content.end, Some(end) if end.ending == (Ending::InPlace { seen: false })) {
                     break;
