@@ -215,22 +215,26 @@ impl Generation {
         Ok(end)
     }
 
-    /// Begins anew after a truncation, at the first byte or at the last lines, and returns whether the beginning of the
-    /// file is another one than before.
+    /// Begins anew after a truncation: at the first byte where the file begins with other bytes than before and holds no
+    /// more than `max_lines`, else at the last lines.
     pub(super) fn restart(&mut self, max_lines: usize, last_lines: usize) -> io::Result<()> {
-        let old_head = std::mem::take(&mut self.head);
         let size = self.size()?;
-        self.decoder = self.rules.decoder;
-        self.sample = Vec::new();
-        self.sampled_to = 0;
-        let unit = self.decoder.map_or(Unit::Byte, Decoder::unit);
+        let start = read_up_to(&self.file, 0, self.head.len())?;
+        let begins_as_before = !start.is_empty() && self.head.starts_with(&start);
+        if !begins_as_before {
+            // What was only cut keeps its encoding.
+            self.decoder = self.rules.decoder;
+            self.sample = Vec::new();
+            self.sampled_to = 0;
+            self.detect_from_file(size)?;
+        }
+        let unit = self.decoder().unit();
         self.splitter = Splitter::new(unit, self.rules.max_line);
         self.partial_since = None;
         self.offset = 0;
         self.hole_end = 0;
+        self.head = Vec::new();
         self.marker = Marker::default();
-        let start = read_up_to(&self.file, 0, old_head.len())?;
-        let begins_as_before = !start.is_empty() && old_head.starts_with(&start);
         if begins_as_before || history::has_more_lines(&self.file, size, unit, max_lines)? {
             self.seek_last_lines(last_lines)?;
         }

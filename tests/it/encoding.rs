@@ -61,6 +61,30 @@ async fn a_legacy_file_is_detected_in_history_and_live() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_cut_keeps_its_encoding_and_one_written_anew_shows_its_own() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    let first = GB18030.encode("开始\n").0;
+    log.write(&first);
+    log.write(GB18030.encode(&format!("{}\n", LINES.join("\n").repeat(3))).0);
+    let mut viewer = Viewer::connect(&server, "a.log").await;
+    viewer.lines_to(LINES[3]).await;
+    // Too little is left to tell it from anything else.
+    log.truncate(first.len() as u64);
+    assert_eq!(viewer.lines(2).await, ["日志文件被截断，重新加载...", "开始"]);
+    log.truncate(0);
+    assert_eq!(viewer.line().await, "日志文件被截断，重新加载...");
+    log.write("日志\n");
+    assert_eq!(viewer.line().await, "日志");
+    // Line ends are counted as what they are in the new encoding: U+0A0A is none.
+    let lines: Vec<String> = (0..60).map(|n| format!("{n} {}", "\u{0a0a}".repeat(200))).collect();
+    let text = utf16(&format!("\u{feff}{}\n", lines.join("\n")), u16::to_le_bytes);
+    std::fs::write(log.path(), text).unwrap();
+    assert_eq!(viewer.line().await, "日志文件被截断，重新加载...");
+    assert_eq!(viewer.lines(60).await, lines);
+}
+
+#[tokio::test]
 async fn stray_bytes_in_a_utf8_file_are_replaced_and_change_nothing_else() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
