@@ -17,12 +17,11 @@ use super::marker::{Content, Marker};
 use crate::chunk::{Batch, CHUNK_BYTES};
 use crate::decode::Decoder;
 use crate::lines;
+use crate::position::HEAD_BYTES;
 use crate::split::{Splitter, Unit};
 
 /// Bytes read at a time: as much as a chunk holds.
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
-/// The beginning of a file by which a rewritten one is told from one that was cut.
-pub(super) const HEAD_BYTES: usize = 1024;
 
 /// What one step of reading came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

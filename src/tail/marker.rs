@@ -7,11 +7,7 @@ use std::fs::File;
 use std::io;
 
 use super::file::read_up_to;
-
-/// The marker covers at least this much before the offset, and a full line where that is longer: lines often end alike.
-const MIN_BYTES: usize = 256;
-/// But no more than this of a line.
-const MAX_BYTES: usize = 8192;
+use crate::position::{MAX_MARKER_BYTES, marker_start};
 
 /// Whether what was read is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +30,8 @@ pub(super) struct Marker {
 impl Marker {
     /// The marker of a file that will be read from `offset` on.
     pub(super) fn before(file: &File, offset: u64) -> io::Result<Self> {
-        let start = offset.saturating_sub(MAX_BYTES as u64);
-        let len = usize::try_from(offset - start).unwrap_or(MAX_BYTES);
+        let start = offset.saturating_sub(MAX_MARKER_BYTES as u64);
+        let len = usize::try_from(offset - start).unwrap_or(MAX_MARKER_BYTES);
         let mut marker = Self {
             bytes: Vec::new(),
             end: start,
@@ -59,20 +55,14 @@ impl Marker {
 
     /// Takes in what was read at `offset`.
     pub(super) fn extend(&mut self, offset: u64, read: &[u8]) {
-        if self.end != offset || read.len() >= MAX_BYTES {
+        if self.end != offset || read.len() >= MAX_MARKER_BYTES {
             // A hole was skipped in between, or nothing before matters any more.
             self.bytes.clear();
         }
         self.end = offset + read.len() as u64;
-        let tail = read.len().saturating_sub(MAX_BYTES);
+        let tail = read.len().saturating_sub(MAX_MARKER_BYTES);
         self.bytes.extend_from_slice(read.get(tail..).unwrap_or_default());
-        // Where the last full line begins: behind the line end before the one that ends it.
-        let last_end = memchr::memrchr(b'\n', &self.bytes);
-        let before = last_end.and_then(|end| memchr::memrchr(b'\n', self.bytes.get(..end).unwrap_or_default()));
-        let line_start = before.map_or(0, |end| end + 1);
-        let start = line_start
-            .min(self.bytes.len().saturating_sub(MIN_BYTES))
-            .max(self.bytes.len().saturating_sub(MAX_BYTES));
+        let start = marker_start(&self.bytes);
         self.bytes.drain(..start);
     }
 }
