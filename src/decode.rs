@@ -45,6 +45,14 @@ impl Decoder {
         })
     }
 
+    /// Decodes by the name of an encoding that was detected; none where it is not known.
+    pub fn for_detected(name: &str) -> Option<Self> {
+        Some(Self {
+            encoding: Encoding::for_label(name.as_bytes())?,
+            detected: true,
+        })
+    }
+
     /// Decodes UTF-8.
     pub const UTF_8: Self = Self {
         encoding: UTF_8,

@@ -17,6 +17,7 @@
 //! together, [`demo`] a writer of example logs.
 
 pub mod access;
+pub mod archive;
 pub mod chunk;
 pub mod config;
 pub mod decode;

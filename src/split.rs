@@ -128,6 +128,14 @@ impl Splitter {
         self.carry.is_empty() && !self.skipping && !self.continued
     }
 
+    /// A splitter behind a partial line that was sent: what follows is a line of its own, unless it is only the end.
+    pub fn after_partial_line(unit: Unit, max_line: usize) -> Self {
+        Self {
+            continued: true,
+            ..Self::new(unit, max_line)
+        }
+    }
+
     /// In what it looks for line ends.
     pub fn unit(&self) -> Unit {
         self.unit

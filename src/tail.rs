@@ -30,6 +30,7 @@ use marker::Content;
 use rotation::{Draining, Queued};
 use watch::Mark;
 
+pub(crate) use file::open;
 pub use reader::Reader;
 pub use watch::Wakeups;
 

@@ -46,7 +46,7 @@ impl Stamp {
 /// # Errors
 ///
 /// What `stat` and `open` return; `InvalidInput` where it is no regular file.
-pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
     if !path.metadata()?.is_file() {
         return Err(no_file());
