@@ -6,10 +6,13 @@
 
 mod backward;
 mod budget;
+mod held;
 mod lines;
 mod names;
 mod packed;
 mod page;
+mod query;
+mod search;
 mod siblings;
 mod source;
 
@@ -21,7 +24,9 @@ use tracing::debug;
 
 pub use budget::Budget;
 pub use packed::Unpacked;
-pub use page::{From, Page, PageError};
+pub use page::{Anchor, MAX_PAGE_BYTES, Page, PageError};
+pub use query::{BadQuery, Case, Query};
+pub use search::{Done, Search};
 
 use crate::decode::{Decoder, SAMPLE_BYTES};
 use crate::position::{Place, Position};

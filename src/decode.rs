@@ -108,6 +108,12 @@ impl Decoder {
         self.encoding == UTF_8
     }
 
+    /// Whether bytes are all ASCII and mean that in this encoding, so that they are shown as they stand.
+    pub fn shows_ascii(self, bytes: &[u8]) -> bool {
+        // An escape byte may begin a sequence of ISO-2022-JP, where ASCII bytes are not what they seem.
+        self.encoding.is_ascii_compatible() && bytes.is_ascii() && !bytes.contains(&0x1b)
+    }
+
     /// In what line ends of this encoding are looked for.
     pub fn unit(self) -> Unit {
         if self.encoding == UTF_16LE {
@@ -164,8 +170,7 @@ impl Decoder {
         if self.encoding == UTF_8 {
             return String::from_utf8_lossy(bytes);
         }
-        if bytes.is_ascii() && self.encoding.is_ascii_compatible() && !bytes.contains(&0x1b) {
-            // An escape byte may begin a sequence of ISO-2022-JP, where ASCII bytes are not what they seem.
+        if self.shows_ascii(bytes) {
             return String::from_utf8_lossy(bytes);
         }
         if self.detected && self.unit() == Unit::Byte && is_clearly_utf8(bytes) {

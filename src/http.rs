@@ -3,6 +3,8 @@
 mod assets;
 mod files;
 pub mod health;
+mod history;
+mod parameters;
 mod storage;
 mod stream;
 
@@ -21,12 +23,16 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::access::{Provenance, Refusal};
+use crate::archive::Unpacked;
 use crate::config::Settings;
 use crate::hub::Registry;
 use crate::metrics::{Metrics, Rejection};
 use crate::server::{Peer, Places, Tasks};
 use crate::tail::Reader;
 
+/// How long a page of a log may take: what reading it may, and a wait for its turn.
+pub(crate) const ARCHIVE_TIMEOUT: std::time::Duration =
+    history::PAGE_TIME.saturating_add(std::time::Duration::from_secs(2));
 /// What an answer that is no page may do in a browser: nothing.
 const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
@@ -40,6 +46,12 @@ pub struct App {
     /// Viewers that are connected.
     pub(crate) viewers: Places,
     pub(crate) storage: Storage,
+    /// Reads pages of logs.
+    pub(crate) archives: Storage,
+    /// Compressed files that were read last.
+    pub(crate) unpacked: Arc<Unpacked>,
+    /// Searches that are under way.
+    pub(crate) searches: Places,
     pub(crate) tasks: Tasks,
     pub(crate) listens_on_loopback: bool,
 }
@@ -52,12 +64,14 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/"), get(assets::index))
         .route(&at("/assets/{name}"), get(assets::asset))
         .route(&at("/api/v1/files"), get(files::list))
+        .route(&at("/api/v1/logs/{file}/lines"), get(history::lines))
         .route(&at("/metrics"), get(health::metrics))
         .layer(CompressionLayer::new());
     let mut router = Router::new()
         .route(&at("/api/v1/ws/logs"), get(stream::stream))
         .route(&at("/v1/ws/logs"), get(stream::stream))
         .route(&at("/api/v1/logs/{file}/download"), get(files::download))
+        .route(&at("/api/v1/logs/{file}/search"), get(history::search))
         .route(&at(health::ALIVE), get(health::alive))
         .route(&at(health::READY), get(health::ready))
         .merge(compressed);

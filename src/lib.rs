@@ -12,9 +12,10 @@
 //! In its order: [`tail`] reads files on a thread of its own, [`lines`] makes lines of bytes by [`split`] and
 //! [`decode`], [`chunk`] holds a batch of them in the form in which they are sent, [`position`] names the places between
 //! them, [`hub`] has the channels where lines meet viewers, [`session`] is one viewer, [`ws`] the WebSocket on the wire.
-//! Around it: [`config`] is what can be set, [`access`] who may ask, [`http`] the routes, [`metrics`] what is counted,
-//! [`notices`] what viewers are told, [`sizing`] what a configuration takes of the machine, [`server`] all of it put
-//! together, [`demo`] a writer of example logs.
+//! Beside it: [`archive`] is what a log held before, for those who ask for it. Around it: [`config`] is what can be set,
+//! [`access`] who may ask, [`http`] the routes, [`metrics`] what is counted, [`notices`] what viewers are told,
+//! [`sizing`] what a configuration takes of the machine, [`server`] all of it put together, [`demo`] a writer of example
+//! logs.
 
 pub mod access;
 pub mod archive;

@@ -121,6 +121,9 @@ impl Server {
             reader: Arc::clone(&reader),
             viewers: Places::default(),
             storage: Storage::default(),
+            archives: Storage::with_timeout(http::ARCHIVE_TIMEOUT),
+            unpacked: Arc::default(),
+            searches: Places::default(),
             tasks: Tasks::default(),
             listens_on_loopback: address.ip().to_canonical().is_loopback(),
         });
@@ -187,6 +190,7 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken
             accepted = listener.accept() => accepted,
             _ = fold.tick() => {
                 app.metrics.fold();
+                app.unpacked.drop_unused();
                 continue;
             }
         };

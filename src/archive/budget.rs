@@ -1,7 +1,7 @@
 //! How long reading on behalf of a request may go on.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,14 @@ impl Budget {
     /// Reading may go on until `deadline`, or until the token is cancelled.
     pub fn new(deadline: Instant, cancelled: CancellationToken) -> Self {
         Self { deadline, cancelled }
+    }
+
+    /// The same, but for no longer than `time` from now.
+    pub(super) fn within(&self, time: Duration) -> Self {
+        Self {
+            deadline: self.deadline.min(Instant::now() + time),
+            cancelled: self.cancelled.clone(),
+        }
     }
 
     /// Whether it is used up.

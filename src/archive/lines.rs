@@ -50,7 +50,8 @@ pub(super) fn read_lines(
         Within::PartialLine => Splitter::after_partial_line(unit, max_line),
         Within::CutLine => Splitter::inside_line(unit, max_line),
     };
-    let mut block = vec![0; BLOCK_BYTES];
+    let block_len = usize::try_from(stretch.end.saturating_sub(stretch.start)).unwrap_or(BLOCK_BYTES);
+    let mut block = vec![0; block_len.min(BLOCK_BYTES)];
     let mut line_start = stretch.start;
     let mut at = stretch.start;
     while at < stretch.end {

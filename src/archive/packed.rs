@@ -273,3 +273,68 @@ impl Unpacked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_at_any_offset_is_what_was_packed() {
+        // Larger than the window, each 8 bytes of it others.
+        let len = WINDOW_BYTES + (5 << 20) + 3;
+        let content: Vec<u8> = (0..len as u64 / 8 + 1).flat_map(u64::to_be_bytes).take(len).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&zstd::encode_all(content.as_slice(), 1).unwrap())
+            .unwrap();
+        let mut packed = Packed::new(Arc::new(file), Packing::Zstd);
+        let budget = Budget::new(Instant::now() + Duration::from_secs(60), CancellationToken::new());
+        let mut read = |offset: usize, len: usize| {
+            let mut buffer = vec![0; len];
+            let read = packed.read_at(offset as u64, &mut buffer, &budget).unwrap();
+            let end = (offset + len).min(content.len());
+            assert!(buffer[..read] == content[offset.min(end)..end], "{len} at {offset}");
+        };
+        for offset in [
+            0,
+            7,
+            STEP_BYTES - 3,
+            3 << 20,
+            len - 10,
+            len - WINDOW_BYTES / 2,
+            5,
+            len,
+            len + 9,
+            1 << 20,
+        ] {
+            read(offset, 20);
+            read(offset, STEP_BYTES + 1);
+        }
+        assert_eq!(packed.size(&budget).unwrap(), len as u64);
+        assert!(packed.window_bytes <= WINDOW_BYTES + STEP_BYTES);
+    }
+
+    #[test]
+    fn of_many_files_the_last_ones_are_kept() {
+        let unpacked = Unpacked::default();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let key = |size| Key {
+            size,
+            ..Key::of(&file.metadata().unwrap())
+        };
+        let first = unpacked.take(key(0), &file, Packing::Gzip);
+        for size in 1..MAX_KEPT as u64 {
+            unpacked.take(key(size), &file, Packing::Gzip);
+        }
+        assert!(Arc::ptr_eq(&first, &unpacked.take(key(0), &file, Packing::Gzip)));
+        unpacked.take(key(99), &file, Packing::Gzip);
+        assert_eq!(unpacked.lock().len(), MAX_KEPT);
+        assert!(
+            Arc::ptr_eq(&first, &unpacked.take(key(0), &file, Packing::Gzip)),
+            "it was read last"
+        );
+    }
+}

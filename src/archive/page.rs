@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -15,9 +16,12 @@ use crate::position::{Position, Within};
 /// would be larger has fewer lines.
 pub const MAX_PAGE_BYTES: usize = 8 << 20;
 
+/// How long a page with some lines waits for those of an older file that has to be decompressed.
+const WAIT_FOR_MORE: Duration = Duration::from_secs(1);
+
 /// Where a page is to be.
 #[derive(Debug, Clone)]
-pub enum From {
+pub enum Anchor {
     /// At the end of the log.
     End,
     /// Before this position.
@@ -63,15 +67,15 @@ impl Page {
 
 /// A place as the page comes by it: cheap, as most of them are of no further use.
 #[derive(Debug, Clone)]
-struct Spot {
-    file: LogFile,
-    offset: u64,
-    within: Within,
+pub(super) struct Spot {
+    pub(super) file: LogFile,
+    pub(super) offset: u64,
+    pub(super) within: Within,
 }
 
 impl Spot {
     /// A place between two lines.
-    fn at(file: &LogFile, offset: u64) -> Self {
+    pub(super) fn at(file: &LogFile, offset: u64) -> Self {
         Self {
             file: file.clone(),
             offset,
@@ -79,11 +83,7 @@ impl Spot {
         }
     }
 
-    fn is_at(&self, other: &Self) -> bool {
-        self.file.age == other.file.age && self.offset == other.offset
-    }
-
-    fn position(&self, budget: &Budget) -> io::Result<Position> {
+    pub(super) fn position(&self, budget: &Budget) -> io::Result<Position> {
         let place = self.file.source.place(self.offset, self.within, budget)?;
         Ok(Position::in_current(place))
     }
@@ -142,25 +142,28 @@ impl Archive {
     /// # Errors
     ///
     /// [`PageError::Gone`] where the position can't be found; what reading returns.
-    pub fn page(&mut self, from: &From, limit: usize, budget: &Budget) -> Result<Page, PageError> {
+    pub fn page(&mut self, from: &Anchor, limit: usize, budget: &Budget) -> Result<Page, PageError> {
         let position = match from {
-            From::End => None,
-            From::Before(position) | From::After(position) => Some(position),
+            Anchor::End => None,
+            Anchor::Before(position) | Anchor::After(position) => Some(position),
         };
-        let spot = match position {
-            Some(position) => {
-                let (file, place) = self.locate(position, budget)?.ok_or(PageError::Gone)?;
-                Spot {
-                    file,
-                    offset: place.offset(),
-                    within: place.within(),
-                }
-            }
-            None => self.last_spot(budget)?,
-        };
+        let spot = self.spot(position, budget)?;
         Ok(match from {
-            From::End | From::Before(_) => self.page_before(spot, limit, budget)?,
-            From::After(_) => self.page_after(spot, limit, budget)?,
+            Anchor::End | Anchor::Before(_) => self.page_before(spot, limit, budget)?,
+            Anchor::After(_) => self.page_after(spot, limit, budget)?,
+        })
+    }
+
+    /// Where a position is, or the end of the log.
+    pub(super) fn spot(&mut self, position: Option<&Position>, budget: &Budget) -> Result<Spot, PageError> {
+        let Some(position) = position else {
+            return Ok(self.last_spot(budget)?);
+        };
+        let (file, place) = self.locate(position, budget)?.ok_or(PageError::Gone)?;
+        Ok(Spot {
+            file,
+            offset: place.offset(),
+            within: place.within(),
         })
     }
 
@@ -180,54 +183,32 @@ impl Archive {
     }
 
     fn page_before(&mut self, from: Spot, limit: usize, budget: &Budget) -> io::Result<Page> {
-        let max_line = self.max_line();
-        let mut lines = Lines::default();
-        let (mut first, mut last) = (from.clone(), None);
-        let (mut file, mut at) = (from.file.clone(), from.offset);
-        loop {
-            while at > 0 && !lines.is_full(limit) {
-                let (room, max_bytes) = (limit - lines.len(), MAX_PAGE_BYTES - lines.bytes);
-                let start = start_of_lines(&file, at, room, max_bytes as u64, budget)?;
-                let stretch = Stretch {
-                    start,
-                    within: Within::Nothing,
-                    end: at,
-                    with_rest: true,
-                };
-                let mut earlier = Lines::default();
-                let mut starts = VecDeque::new();
-                let mut end = at;
-                read_lines(&file, max_line, stretch, budget, &mut |placed| {
-                    earlier.push(file.decoder, &placed);
-                    starts.push_back(placed.start);
-                    end = placed.end;
-                    while earlier.len() > 1 && (earlier.len() > room || earlier.bytes > max_bytes) {
-                        earlier.pop_first();
-                        starts.pop_front();
-                    }
-                    true
-                })?;
-                lines.put_before(earlier);
-                at = start;
-                if let Some(start) = starts.front() {
-                    at = *start;
-                    first = Spot::at(&file, at);
-                    last.get_or_insert_with(|| Spot::at(&file, end));
-                }
-            }
-            if lines.is_full(limit) {
-                break;
-            }
-            let Some(older) = self.older(file.age, budget)? else {
-                break;
+        let mut reading = ReadingBack {
+            limit,
+            max_line: self.max_line(),
+            lines: Lines::default(),
+            first: from.clone(),
+        };
+        reading.read(&from.file, from.offset, budget)?;
+        let mut age = from.file.age;
+        while !reading.lines.is_full(limit)
+            && let Some(older) = self.older(age, budget)?
+        {
+            // What there is must not wait for a file that takes long to decompress: that is for the next page.
+            let patience = match reading.lines.len() {
+                0 => budget.clone(),
+                _ => budget.within(WAIT_FOR_MORE),
             };
-            at = older.source.size(budget)?;
-            file = older;
+            let size = older.source.size(&patience);
+            match size.and_then(|size| reading.read(&older, size, &patience)) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && reading.lines.len() > 0 => break,
+                read => read?,
+            }
+            age = older.age;
         }
+        let ReadingBack { lines, first, .. } = reading;
         let more = first.offset > 0 || self.older(first.file.age, budget)?.is_some();
-        // Where nothing lies between the last line and the place that was asked for, it is that place.
-        let last = last.filter(|last| !last.is_at(&from)).unwrap_or(from);
-        page(lines, &first, &last, more, budget)
+        page(lines, &first, &from, more, budget)
     }
 
     fn page_after(&mut self, from: Spot, limit: usize, budget: &Budget) -> io::Result<Page> {
@@ -260,6 +241,52 @@ impl Archive {
             }
         }
         page(lines, &from, &last, more, budget)
+    }
+}
+
+/// The lines before a place, as far as they are read.
+#[derive(Debug)]
+struct ReadingBack {
+    limit: usize,
+    max_line: usize,
+    lines: Lines,
+    /// Where the first of them begins.
+    first: Spot,
+}
+
+impl ReadingBack {
+    /// Puts the lines of a file up to `end` before those that are there.
+    fn read(&mut self, file: &LogFile, end: u64, budget: &Budget) -> io::Result<()> {
+        let mut at = end;
+        while at > 0 && !self.lines.is_full(self.limit) {
+            let room = self.limit - self.lines.len();
+            let max_bytes = MAX_PAGE_BYTES - self.lines.bytes;
+            let start = start_of_lines(file, at, room, max_bytes as u64, budget)?;
+            let stretch = Stretch {
+                start,
+                within: Within::Nothing,
+                end: at,
+                with_rest: true,
+            };
+            let mut earlier = Lines::default();
+            let mut starts = VecDeque::new();
+            read_lines(file, self.max_line, stretch, budget, &mut |placed| {
+                earlier.push(file.decoder, &placed);
+                starts.push_back(placed.start);
+                while earlier.len() > 1 && (earlier.len() > room || earlier.bytes > max_bytes) {
+                    earlier.pop_first();
+                    starts.pop_front();
+                }
+                true
+            })?;
+            self.lines.put_before(earlier);
+            at = start;
+            if let Some(start) = starts.front() {
+                at = *start;
+                self.first = Spot::at(file, at);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::names::Packing;
 use super::packed::{Key, Packed, Unpacked, fill, unpack};
+use crate::decode::SAMPLE_BYTES;
 use crate::position::{Identity, Place, Within};
 
 /// How often it is tried again to get at a packed file that another request is reading.
@@ -53,6 +54,8 @@ struct Unpacking {
     unpacked: Arc<Unpacked>,
     key: Key,
     packed: OnceLock<Arc<Mutex<Packed>>>,
+    /// Its first bytes, which every place needs, and which are far behind by the time that others are read.
+    head: OnceLock<Vec<u8>>,
 }
 
 impl Source {
@@ -71,6 +74,7 @@ impl Source {
             unpacked: Arc::clone(unpacked),
             key: Key::of(metadata),
             packed: OnceLock::new(),
+            head: OnceLock::new(),
         });
         Self {
             packing,
@@ -146,16 +150,21 @@ impl Source {
         Ok(len)
     }
 
-    /// The first bytes of its content. A packed file is not kept for it as one that is read on is.
+    /// The first bytes of its content, up to [`SAMPLE_BYTES`]. A packed file is not kept for it as one that is read on
+    /// is.
     pub(super) fn head(&self, len: usize, budget: &Budget) -> io::Result<Vec<u8>> {
-        if self.unpacking.is_none() {
+        let Some(Unpacking { head, .. }) = &self.unpacking else {
             return self.read_up_to(0, len, budget);
+        };
+        if head.get().is_none() {
+            budget.check()?;
+            let mut bytes = vec![0; SAMPLE_BYTES];
+            let (read, _) = fill(&mut *unpack(Arc::clone(&self.file), self.packing)?, &mut bytes)?;
+            bytes.truncate(read);
+            head.get_or_init(|| bytes);
         }
-        budget.check()?;
-        let mut bytes = vec![0; len];
-        let (read, _) = fill(&mut *unpack(Arc::clone(&self.file), self.packing)?, &mut bytes)?;
-        bytes.truncate(read);
-        Ok(bytes)
+        let head = head.get().map(Vec::as_slice).unwrap_or_default();
+        Ok(head.get(..len).unwrap_or(head).to_vec())
     }
 
     pub(super) fn read_up_to(&self, offset: u64, len: usize, budget: &Budget) -> io::Result<Vec<u8>> {
@@ -171,7 +180,7 @@ impl Source {
         let before = self.read_up_to(offset - before_len as u64, before_len, budget)?;
         let head = match offset == before_len as u64 {
             true => before.clone(),
-            false => self.read_up_to(0, Place::head_len(offset), budget)?,
+            false => self.head(Place::head_len(offset), budget)?,
         };
         Ok((head, before))
     }

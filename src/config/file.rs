@@ -115,6 +115,8 @@ pub struct Limits {
     pub parting_timeout: Span,
     /// Viewers connected at a time.
     pub max_connections: usize,
+    /// Searches under way at a time.
+    pub max_searches: usize,
     /// Bytes that the kernel may hold for a viewer that reads slowly; the kernel itself counts twice as much.
     pub send_buffer: Size,
     /// Memory that the program is meant to get along with, for the warning at the start; where there is none, what the
@@ -131,6 +133,7 @@ impl Default for Limits {
             stall_timeout: Span::secs(10),
             parting_timeout: Span::secs(30),
             max_connections: 15_000,
+            max_searches: 4,
             send_buffer: Size::kib(256),
             memory: None,
         }
@@ -183,6 +186,8 @@ impl Limits {
         check("limits.stall_timeout", &self.stall_timeout, Span::millis(100)..=DAY)?;
         check("limits.parting_timeout", &self.parting_timeout, Span::millis(0)..=DAY)?;
         check("limits.max_connections", &self.max_connections, 1..=1_000_000)?;
+        // Each takes a thread of the pool for blocking work, which has 512.
+        check("limits.max_searches", &self.max_searches, 1..=256)?;
         // Below a few segments of loopback (64 KiB each) a socket takes one at a time; the kernel cuts what is beyond
         // `net.core.wmem_max`.
         check("limits.send_buffer", &self.send_buffer, Size::kib(16)..=Size::mib(64))?;
