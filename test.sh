@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # The stock clients that people have, and a browser with its driver for the page.
-packages=(python3 python3-websockets python3-websocket nodejs node-ws chromium chromium-driver logrotate bindfs fuse)
+packages=(python3 python3-websockets python3-websocket nodejs node-ws chromium chromium-driver logrotate zstd bindfs fuse)
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)

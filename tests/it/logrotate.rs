@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{TestServer, Viewer, numbered};
+use crate::support::{TestServer, Viewer, numbered, page, walk_back};
 
 const TRUNCATED: &str = "日志文件被截断，重新加载...";
 
@@ -54,6 +54,48 @@ async fn rotations_lose_nothing(options: &str) {
     expected.push("end".to_owned());
     assert_eq!(viewer.lines(expected.len()).await, expected, "{options}");
     viewer.silence(100).await;
+}
+
+/// Rotations after each of which all that was ever written is found again, page by page, and by its positions.
+async fn rotations_keep_the_past(options: &str) {
+    let server = TestServer::start().await;
+    let mut expected = Vec::new();
+    let mut places = Vec::new();
+    for round in 1..=4_u64 {
+        let lines = numbered(round * 1000..=round * 1000 + 300);
+        server.log("a.log").lines(&lines);
+        expected.extend(lines);
+        places.push((expected.len(), page(&server, "limit=1").await.end));
+        rotate(server.dir(), options);
+        // logrotate names by the second with dateext.
+        pause(1000).await;
+        assert_eq!(walk_back(&server, 170).await.0, expected, "{options}");
+        for (count, place) in &places {
+            let before = page(&server, format!("limit=200&before={place}")).await;
+            assert_eq!(before.lines, expected[count - 200..*count], "{options}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_past_is_kept_with_create_and_compress() {
+    rotations_keep_the_past(" create\n compress").await;
+}
+
+#[tokio::test]
+async fn the_past_is_kept_with_zstd_and_delaycompress() {
+    let zstd = " create\n compress\n delaycompress\n compresscmd /usr/bin/zstd\n compressext .zst";
+    rotations_keep_the_past(&format!("{zstd}\n compressoptions -q --rm")).await;
+}
+
+#[tokio::test]
+async fn the_past_is_kept_with_dateext() {
+    rotations_keep_the_past(" create\n compress\n dateext\n dateformat -%Y%m%d-%s").await;
+}
+
+#[tokio::test]
+async fn the_past_is_kept_with_copytruncate() {
+    rotations_keep_the_past(" copytruncate\n compress\n delaycompress").await;
 }
 
 #[tokio::test]

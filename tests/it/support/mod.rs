@@ -2,6 +2,7 @@
 
 mod browser;
 mod log;
+mod past;
 mod program;
 mod raw;
 mod server;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use browser::Browser;
 pub use log::Log;
+pub use past::{Found, Page, ask, page, search, store, walk_back};
 pub use program::{Program, tailcast};
 pub use raw::{Frame, RawViewer, Response, masked, request};
 pub use server::TestServer;
