@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use tailcast::config::Span;
 use tailcast::tail::Wakeups;
 
-use crate::support::{Log, TestServer, Viewer};
+use crate::support::{Log, TestServer, Viewer, until};
 
 const TRUNCATED: &str = "日志文件被截断，重新加载...";
 /// The only line that is no number, and no late one.
@@ -107,6 +107,18 @@ impl Model {
         }
     }
 
+    /// Waits until the server has found the file that has the name now: two changes between two looks are not promised.
+    async fn is_seen(&self, server: &TestServer) {
+        let rotations = self.old.iter().filter(|old| old.followed).count();
+        until("the new file is found", async || {
+            server
+                .metric("tailcast_file_events_total{file=\"a.log\",event=\"rotated\"}")
+                .await
+                >= rotations as f64
+        })
+        .await;
+    }
+
     /// Another file has taken the name.
     fn replace(&mut self, new: Log) {
         self.old.push(Old {
@@ -146,8 +158,6 @@ async fn run(steps: &[Step], wakeups: Wakeups) -> Result<(), TestCaseError> {
         config.stream.partial_line_timeout = Span::secs(60);
     })
     .await;
-    // How long a look may be away where there are no events, and how long an event may.
-    let look = if wakeups == Wakeups::PollingOnly { 160 } else { 25 };
     let mut model = Model {
         log: server.log("a.log"),
         written: 0,
@@ -170,13 +180,13 @@ async fn run(steps: &[Step], wakeups: Wakeups) -> Result<(), TestCaseError> {
                 joined.push(Joined { viewer, first, late });
             }
             Step::Rotate { late, later } => {
+                model.is_seen(&server).await;
                 model.log.rename(&format!(".{}", model.old.len()));
                 model.append(late, 1000);
                 let new = server.log("a.log");
                 // Told apart from the new file's lines by coming before them.
                 model.append(later, 1000);
                 model.replace(new);
-                pause(look).await;
             }
             Step::Late { file, lines } => {
                 if !model.old.is_empty() {
@@ -188,13 +198,16 @@ async fn run(steps: &[Step], wakeups: Wakeups) -> Result<(), TestCaseError> {
                 }
             }
             Step::Recreate { unread } => {
+                model.is_seen(&server).await;
                 model.append(unread, 1000);
                 model.log.remove();
                 model.replace(server.log("a.log"));
-                pause(look).await;
             }
             Step::Truncate { copy } => {
-                pause(look).await;
+                model.is_seen(&server).await;
+                // Who connects has the file read to its end first: nothing is truncated away that nobody has read.
+                drop(Viewer::connect(&server, "a.log").await);
+                model.followed = true;
                 if copy {
                     fs::copy(model.log.path(), server.path("copy")).unwrap();
                 }

@@ -41,7 +41,7 @@ async fn check_parting(viewer: &mut RawViewer, published: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_never_reads_is_dropped_by_the_stall_timeout_and_fifty_others_miss_nothing() {
-    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(3)).await;
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(6)).await;
     let mut log = server.log("a.log");
     let mut stalled = RawViewer::connect(&server, "a.log").await;
     let mut readers = Vec::new();
@@ -217,7 +217,7 @@ async fn the_notice_waits_for_a_viewer_that_begins_to_read_and_not_for_ever() {
 
 #[tokio::test]
 async fn a_viewer_that_reads_slowly_but_keeps_up_with_the_backlog_misses_nothing() {
-    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(3)).await;
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(6)).await;
     let mut log = server.log("a.log");
     let mut viewer = RawViewer::connect(&server, "a.log").await;
     log.write(wide(1..=10_000).join("\n") + "\n");
@@ -267,7 +267,7 @@ async fn a_pong_to_a_viewer_that_is_behind_goes_between_two_frames() {
 async fn a_burst_far_beyond_the_backlog_is_paced_on_the_viewers_that_read() {
     let server = TestServer::with(|config| {
         config.limits.backlog = Size::mib(8);
-        config.limits.stall_timeout = Span::secs(3);
+        config.limits.stall_timeout = Span::secs(6);
     })
     .await;
     let mut log = server.log("a.log");

@@ -172,12 +172,11 @@ async fn t10_a_line_of_two_mebibytes_is_cut_at_the_default_limit() {
 async fn t11_holes_are_skipped_and_a_huge_sparse_file_opens_at_once() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
-    log.truncate(10 << 30);
+    // To read all of it would take longer than any viewer waits.
+    log.truncate(1 << 40);
     log.lines(numbered(1..=50));
-    let begun = Instant::now();
     let mut viewer = Viewer::connect(&server, "a.log").await;
     assert_eq!(viewer.lines(50).await, numbered(1..=50));
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     log.write([b"a".as_slice(), &[0; 200_000], b"b\n"].concat());
     assert_eq!(viewer.line().await, "ab");
     log.write([b"c".as_slice(), &[0; 63], b"d\n"].concat());
