@@ -205,6 +205,10 @@ fn run_all(plan: &[Turns], rounds: u64, launch: &Launch, meter: CpuMeter, report
         for round in 1..=rounds {
             for (scenario, servers) in turns {
                 for subject in servers {
+                    // What is compared with nothing, or beyond comparison.
+                    if round > 1 && (scenario.once || *subject == Subject::Websocketd) {
+                        continue;
+                    }
                     let name = format!("{} {} {round}", scenario.label, subject.name());
                     eprintln!("{name} of {rounds}: {}", report::load(scenario));
                     let small;

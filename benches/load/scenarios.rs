@@ -65,6 +65,8 @@ pub struct Scenario {
     pub file_bytes: u64,
     /// Every so many viewers one never reads.
     pub stalled_every: Option<usize>,
+    /// Whether one round is enough, and several would take too long.
+    pub once: bool,
     /// The servers that run when none are named.
     pub subjects: &'static [Subject],
 }
@@ -90,6 +92,7 @@ const COMMON: Scenario = Scenario {
     line_bytes: 120,
     file_bytes: 0,
     stalled_every: None,
+    once: false,
     subjects: ALL,
 };
 
@@ -204,6 +207,7 @@ impl Name {
                 viewers: 1_000,
                 rate: 0,
                 seconds: 60,
+                once: true,
                 subjects: OURS,
                 ..COMMON
             }],
