@@ -55,7 +55,7 @@ fn show(what: &str, delays: &Delays, asked: &str) {
     );
 }
 
-/// Writes lines of a file so far apart while `goes_on`, and takes the time from the write of each to when it was read
+/// Writes lines of a file, which is empty, so far apart while `goes_on`, and takes the time from the write of each to when it was read
 /// from the viewer's socket.
 fn measure(server: &Server, name: &str, gap: Duration, goes_on: impl Fn(u32) -> bool) -> Result<Delays> {
     let mut viewer = Viewer::connect(server.address, name)?;
@@ -191,8 +191,8 @@ pub fn open(bench: &Bench) -> Result<()> {
 
 /// Lines of one file while another one is written as fast as its disk takes it.
 pub fn beside(bench: &Bench, bytes: u64) -> Result<()> {
-    let server = bench.serve(&names(2))?;
-    let alone = measure(&server, "0.log", BESIDE_GAP, |lines| lines < ALONE_LINES)?;
+    let server = bench.serve(&names(3))?;
+    let alone = measure(&server, "2.log", BESIDE_GAP, |lines| lines < ALONE_LINES)?;
     show("lines with nothing beside them", &alone, "for comparison");
     let mut watching = Viewer::connect(server.address, "1.log")?;
     let mut fast = server.log("1.log")?;

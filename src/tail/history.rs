@@ -68,6 +68,13 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
         if trailing_nuls(block) < block.len() {
             text_end.get_or_insert(block_end);
             hole_end = block_start;
+        } else if text_end.is_some() && block_end == hole_end {
+            // The first block in front of text: the file system may know that a hole goes far enough.
+            let reach = hole_end.saturating_sub(MAX_HOLE_BETWEEN_BYTES) / width * width;
+            if seek(file, SeekFrom::Data(reach)).is_ok_and(|data| data >= block_end) {
+                block_end = reach;
+                continue;
+            }
         }
         while let Some(at) = unit.rfind_line_end(block) {
             let after = block_start + at as u64 + width;
