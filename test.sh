@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # The stock clients that people have, and a browser with its driver for the page.
-packages=(python3 python3-websockets python3-websocket nodejs node-ws chromium chromium-driver logrotate zstd bindfs fuse)
+packages=(python3 python3-venv python3-websockets python3-websocket nodejs node-ws chromium chromium-driver logrotate zstd bindfs fuse)
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
@@ -24,3 +24,4 @@ cargo clippy --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
 /usr/bin/node --test tests/page/*.test.mjs
 cargo test --locked
+CARGO_PROFILE=dev scripts/autobahn.sh '1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '10.*'

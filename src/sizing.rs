@@ -6,7 +6,7 @@ use rustix::process::{Resource, getrlimit};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use tracing::{info, warn};
 
-use crate::config::{Config, Size};
+use crate::config::{Compression, Config, Size};
 
 /// The program, its threads and its metrics: 6 MiB after the start, and as much again for what comes and goes.
 const BASE_BYTES: u64 = 12 << 20;
@@ -16,6 +16,8 @@ const VIEWER_BYTES: u64 = 2 << 10;
 const KERNEL_VIEWER_BYTES: u64 = 6 << 10;
 /// A place in a file's broadcast; there are as many as chunks in its backlog, rounded up to a power of two.
 const SLOT_BYTES: u64 = 48;
+/// A chunk holds its lines once, and once more compressed, which is never longer.
+const FORMS: u64 = 2;
 /// What a byte of a file becomes at most: U+FFFD.
 const DECODED_BYTES: u64 = 3;
 /// The kernel holds up to twice the send buffer that was asked for, as it counts its own headers in (`socket(7)`).
@@ -58,9 +60,13 @@ impl Ceiling {
         let connections = limits.max_connections as u64;
         let slots = (limits.backlog_chunks as u64).next_power_of_two() * SLOT_BYTES;
         let ring = config.stream.history_lines as u64 * config.stream.max_line.0 * DECODED_BYTES;
+        let backlog = match config.stream.compression {
+            Compression::Never => limits.backlog.0,
+            Compression::Remote | Compression::Always => limits.backlog.0 * FORMS,
+        };
         let files = config.files.len() as u64;
         Self {
-            files: BASE_BYTES + files * (limits.backlog.0 + slots + ring),
+            files: BASE_BYTES + files * (backlog + slots + ring),
             viewers: connections * VIEWER_BYTES,
             sockets: connections * KERNEL_VIEWER_BYTES,
             stalled: connections * limits.send_buffer.0 * SEND_BUFFER_FACTOR,
@@ -147,11 +153,13 @@ mod tests {
         let mut config = Config::default();
         config.limits.max_connections = 10_000;
         let ceiling = Ceiling::of(&config);
-        // Three files: 64 MiB of backlog, 16,384 slots of 48 bytes, 50 lines of three times 64 KiB.
+        // Three files: 64 MiB of backlog in two forms, 16,384 slots of 48 bytes, 50 lines of three times 64 KiB.
         assert_eq!(
             ceiling.files,
-            (12 << 20) + 3 * ((64 << 20) + 16_384 * 48 + 50 * 3 * 65_536)
+            (12 << 20) + 3 * (2 * (64 << 20) + 16_384 * 48 + 50 * 3 * 65_536)
         );
+        config.stream.compression = Compression::Never;
+        assert_eq!(ceiling.files - Ceiling::of(&config).files, 3 * (64 << 20));
         assert_eq!(ceiling.viewers, 10_000 * 2048);
         assert_eq!(ceiling.stalled, 10_000 * 512 * 1024);
         assert_eq!(ceiling.descriptors, 10_000 + 1024 + 9 + 64);

@@ -46,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
     }
 
     /// The client's Close frame has come already, or it is gone.
-    pub(super) fn answered(mut self) -> Self {
+    pub fn answered(mut self) -> Self {
         self.answered = true;
         self
     }

@@ -7,12 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tailcast::config::Span;
+use tailcast::config::{Compression, Span};
 
 use crate::support::{Browser, Log, RawViewer, SOON, TestServer, Viewer, numbered};
 
 const TRUNCATED: &str = "日志文件被截断，重新加载...";
 const REMOVED: &str = "日志文件 a.log 不再存在";
+const DELIVERED: &str = "tailcast_bytes_delivered_total{file=\"a.log\"}";
 const CLOSE: &str = "4410 file removed";
 
 /// A client in a process of its own.
@@ -76,7 +77,20 @@ fn mixed(from: u64, to: u64) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_client_gets_the_bytes_of_the_file() {
+    let share = check_clients(Compression::Remote).await;
+    assert!(share > 4.9, "five of six got all bytes as they are, not {share}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_client_gets_the_bytes_of_the_file_where_most_agree_to_compression() {
+    let share = check_clients(Compression::Always).await;
+    assert!(share < 3.5, "three of six got compressed lines, {share}");
+}
+
+/// Returns how many times the bytes of the file were sent.
+async fn check_clients(compression: Compression) -> f64 {
     let server = TestServer::with(|config| {
+        config.stream.compression = compression;
         config.stream.rotate_grace = Span::millis(700);
         config.limits.stall_timeout = Span::secs(3);
     })
@@ -122,7 +136,7 @@ async fn every_client_gets_the_bytes_of_the_file() {
     // unread lines would rightly be lost.
     let all_have = async |expected: &[String]| {
         let bytes = expected.join("\n").len() as u64 + 1;
-        let begun = Instant::now();
+        let (mut progress, mut progress_at) = (0, Instant::now());
         loop {
             let mut seen: Vec<u64> = clients.iter().map(Stock::seen).collect();
             let page = browser.run("return new TextEncoder().encode(window.seen).length").await;
@@ -130,7 +144,11 @@ async fn every_client_gets_the_bytes_of_the_file() {
             if seen.iter().all(|seen| *seen >= bytes) {
                 return;
             }
-            assert!(begun.elapsed() < SOON, "of {bytes} bytes there came {seen:?}");
+            let sum = seen.iter().sum();
+            if sum > progress {
+                (progress, progress_at) = (sum, Instant::now());
+            }
+            assert!(progress_at.elapsed() < SOON, "of {bytes} bytes there came {seen:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -200,4 +218,5 @@ async fn every_client_gets_the_bytes_of_the_file() {
     );
     browser.end().await;
     drop(stalled);
+    server.metric(DELIVERED).await / expected_bytes.len() as f64
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod clients;
+mod compression;
 mod encoding;
 mod files;
 mod history;

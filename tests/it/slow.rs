@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tailcast::chunk::Batch;
-use tailcast::config::{Config, FileEntry, Settings, Size, Span};
+use tailcast::config::{Compression, Config, FileEntry, Settings, Size, Span};
 use tailcast::hub::{Channel, Found, Next, Registry, Source, Subscription};
 use tailcast::metrics::Metrics;
 use tokio::io::AsyncReadExt;
@@ -145,6 +145,56 @@ async fn counters_include_the_line_that_was_cut_when_its_viewer_was_given_up() {
         let delivered = server.metric("tailcast_lines_delivered_total{file=\"a.log\"}").await;
         assert_eq!(delivered, sent as f64);
     }
+}
+
+/// Lines of the same length that compression halves.
+fn noisy(lines: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    lines
+        .map(|n| {
+            let mut noise = n;
+            let digits = std::iter::repeat_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(n | 1);
+                char::from_digit((noise >> 60) as u32, 16).unwrap()
+            });
+            format!("{n:08} {}", digits.take(1000).collect::<String>())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_viewer_of_compressed_lines_is_dropped_between_two_of_them_with_the_right_count() {
+    let server = TestServer::with(|config| {
+        config.stream.compression = Compression::Always;
+        config.limits.backlog = Size::mib(1);
+        config.limits.stall_timeout = Span::secs(60);
+    })
+    .await;
+    let mut log = server.log("a.log");
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let mut stalled = RawViewer::connect_with_head(&server, "a.log", offer).await;
+    let mut reader = RawViewer::connect_with_head(&server, "a.log", offer).await;
+    for start in (1..=12_000).step_by(100) {
+        let lines = noisy(start..=start + 99);
+        log.write(lines.join("\n") + "\n");
+        for line in lines {
+            let frame = reader.frame().await.unwrap();
+            assert!(frame.payload == line.as_bytes(), "{line}, not {frame:?}");
+        }
+    }
+    assert_eq!(reader.deflated, 12_000);
+    until("the stalled one is dropped", async || {
+        server.metric(CLOSED_SLOW).await == 1.0
+    })
+    .await;
+    let delivered = server.metric("tailcast_lines_delivered_total{file=\"a.log\"}").await;
+    let lost = check_parting(&mut stalled, 12_000).await;
+    assert_eq!(server.metric(DROPPED).await, lost as f64);
+    // What went out whole while it was watching; the line that was cut is counted when its rest is taken.
+    let sent = stalled.deflated as f64;
+    assert!(
+        (0.0..=1.0).contains(&(sent - (delivered - 12_000.0))),
+        "{sent} sent, {delivered} delivered in all"
+    );
 }
 
 #[tokio::test]

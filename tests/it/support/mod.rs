@@ -19,7 +19,7 @@ pub use server::TestServer;
 pub use viewer::Viewer;
 
 /// How long anything that must happen may take on a busy machine.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// Waits until something holds, and fails when it does not come to hold.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flate2::{Decompress, FlushDecompress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -105,6 +106,10 @@ impl Frame {
 /// A WebSocket client that reads only when told to.
 pub struct RawViewer {
     pub stream: TcpStream,
+    /// The head of the answer to its handshake.
+    pub head: String,
+    /// Messages that came compressed.
+    pub deflated: u64,
     buffer: Vec<u8>,
 }
 
@@ -118,17 +123,28 @@ impl RawViewer {
 
     /// Sends `ahead` right behind the request, before the answer is there.
     pub async fn connect_with(server: &TestServer, file: &str, ahead: &[u8]) -> Self {
+        Self::open(server, file, "", ahead).await
+    }
+
+    /// Sends these lines of a head, too, each with its line end.
+    pub async fn connect_with_head(server: &TestServer, file: &str, head: &str) -> Self {
+        Self::open(server, file, head, &[]).await
+    }
+
+    async fn open(server: &TestServer, file: &str, head: &str, ahead: &[u8]) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Small, so that a viewer that does not read is noticed early.
         socket.set_recv_buffer_size(16 << 10).unwrap();
         let mut stream = socket.connect(server.address).await.unwrap();
         let head = format!(
-            "GET /api/v1/ws/logs?file={file} HTTP/1.1\r\nHost: {}\r\n{HANDSHAKE}\r\n",
+            "GET /api/v1/ws/logs?file={file} HTTP/1.1\r\nHost: {}\r\n{HANDSHAKE}{head}\r\n",
             server.address
         );
         stream.write_all(&[head.as_bytes(), ahead].concat()).await.unwrap();
         let mut viewer = Self {
             stream,
+            head: String::new(),
+            deflated: 0,
             buffer: Vec::new(),
         };
         let head = loop {
@@ -137,10 +153,20 @@ impl RawViewer {
             }
             assert!(viewer.read_more().await, "the answer ended");
         };
-        let head = String::from_utf8(head).unwrap();
+        viewer.head = String::from_utf8(head).unwrap();
+        let head = &viewer.head;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
         viewer
+    }
+
+    /// What the server answered about extensions.
+    pub fn extensions(&self) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("sec-websocket-extensions")
+                .then_some(value.trim())
+        })
     }
 
     async fn read_more(&mut self) -> bool {
@@ -165,11 +191,16 @@ impl RawViewer {
         self.buffer.drain(..len).collect()
     }
 
-    /// The next frame, or none at the end of the connection.
+    /// The next frame, or none at the end of the connection. A compressed message is shown as it was.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {
-            if let Some((frame, len)) = parse(&self.buffer) {
+            if let Some((mut frame, reserved, len)) = parse(&self.buffer) {
                 self.buffer.drain(..len);
+                if reserved != 0 {
+                    assert!(self.extensions().is_some() && frame.opcode == 1 && reserved == 0x40);
+                    frame.payload = inflate(&frame.payload);
+                    self.deflated += 1;
+                }
                 return Some(frame);
             }
             if !self.read_more().await {
@@ -215,9 +246,23 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+/// Takes a message out of permessage-deflate, on its own.
+fn inflate(payload: &[u8]) -> Vec<u8> {
+    let payload = [payload, &[0, 0, 0xff, 0xff]].concat();
+    let mut inflater = Decompress::new(false);
+    let mut out = Vec::new();
+    while (inflater.total_in() as usize) < payload.len() || out.len() == out.capacity() {
+        out.reserve(4096);
+        let rest = &payload[inflater.total_in() as usize..];
+        inflater.decompress_vec(rest, &mut out, FlushDecompress::None).unwrap();
+    }
+    out
+}
+
+/// The first frame, its reserved bits, and its length.
+fn parse(bytes: &[u8]) -> Option<(Frame, u8, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
-    assert_eq!(first & 0xf0, 0x80, "whole frames without reserved bits");
+    assert_eq!(first & 0x80, 0x80, "whole frames");
     assert_eq!(second & 0x80, 0, "a server does not mask");
     let (header, len) = match second {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap()))),
@@ -229,5 +274,5 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
         opcode: first & 0x0f,
         payload,
     };
-    Some((frame, header + len))
+    Some((frame, first & 0x70, header + len))
 }
