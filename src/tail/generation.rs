@@ -18,7 +18,7 @@ use crate::chunk::{Batch, CHUNK_BYTES};
 use crate::decode::Decoder;
 use crate::lines;
 use crate::position::HEAD_BYTES;
-use crate::split::{Splitter, Unit};
+use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls};
 
 /// Bytes read at a time: as much as a chunk holds.
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
@@ -219,7 +219,9 @@ impl Generation {
     pub(super) fn restart(&mut self, max_lines: usize, last_lines: usize) -> io::Result<()> {
         let size = self.size()?;
         let start = read_up_to(&self.file, 0, self.head.len())?;
-        let begins_as_before = !start.is_empty() && self.head.starts_with(&start);
+        // A hole tells nothing: one at the beginning is what each truncation under a writer without `O_APPEND` leaves.
+        let is_hole = leading_nuls(&start) >= HOLE_BYTES;
+        let begins_as_before = !start.is_empty() && !is_hole && self.head.starts_with(&start);
         if !begins_as_before {
             // What was only cut keeps its encoding.
             self.decoder = self.rules.decoder;

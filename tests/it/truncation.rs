@@ -150,6 +150,11 @@ async fn t23_a_writer_without_append_leaves_a_hole_that_is_skipped() {
     assert_eq!(viewer.line().await, "after the hole");
     file.write_all(b"and on\n").unwrap();
     assert_eq!(viewer.line().await, "and on");
+    // That the file begins with a hole again does not make it the same: all that is behind the hole is new.
+    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    file.write_all((numbered(1..=80).join("\n") + "\n").as_bytes()).unwrap();
+    assert_eq!(viewer.line().await, TRUNCATED);
+    assert_eq!(viewer.lines(80).await, numbered(1..=80));
 }
 
 #[tokio::test]
