@@ -191,7 +191,7 @@ async fn a_bad_parameter_of_a_search_is_named() {
         ("q=a%0Ab", "q"),
         ("q=(a&regex=true", "q"),
         ("q=a%5Cn&regex=true", "q"),
-        ("q=%5Cw%7B1000%7D%7B1000%7D&regex=true", "q"),
+        ("q=x%7B1000%7D%7B1000%7D&regex=true", "q"),
         (&format!("q={}", "x".repeat(1025)), "q"),
         (&format!("q={}&regex=true", "(".repeat(500)), "q"),
         ("q=a&regex=yes", "regex"),
@@ -427,7 +427,7 @@ async fn the_first_hits_come_at_once_and_a_search_ends_when_its_time_is_over() {
     let mut text = String::new();
     let mut buffer = vec![0; 4096];
     while !text.contains("abc def") {
-        let read = timeout(Duration::from_secs(5), stream.read(&mut buffer))
+        let read = timeout(SOON, stream.read(&mut buffer))
             .await
             .expect("the hit comes at once");
         text.push_str(&String::from_utf8_lossy(&buffer[..read.unwrap()]));
@@ -435,9 +435,7 @@ async fn the_first_hits_come_at_once_and_a_search_ends_when_its_time_is_over() {
     assert!(!text.contains("\"done\""), "{text}");
     assert_eq!(ask(&server, "a.log/search?q=x").await.status, 429, "it goes on");
     while !text.contains("\"done\"") {
-        let read = timeout(Duration::from_secs(15), stream.read(&mut buffer))
-            .await
-            .expect("it ends");
+        let read = timeout(2 * SOON, stream.read(&mut buffer)).await.expect("it ends");
         text.push_str(&String::from_utf8_lossy(&buffer[..read.unwrap()]));
     }
     let done = text.lines().find(|line| line.contains("\"done\"")).unwrap();
