@@ -14,12 +14,13 @@ use std::time::Instant;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
-use tailcast::chunk::{Batch, CHUNK_BYTES};
+use tailcast::chunk::{Batch, CHUNK_BYTES, Lines};
 use tailcast::config::{Config, Settings};
 use tailcast::decode::Decoder;
-use tailcast::hub::{Channel, Found, Next, Registry, Source};
+use tailcast::hub::{Channel, Found, History, Next, Registry, Source, Start};
 use tailcast::lines;
 use tailcast::metrics::Metrics;
+use tailcast::position::{Mark, Place, Position};
 use tailcast::split::Splitter;
 use tokio::runtime::{self, Runtime};
 
@@ -59,9 +60,9 @@ fn encode(bencher: Bencher<'_, '_>, text: &str) {
     bencher.counter(ItemsCount::new(LINES)).bench_local(|| {
         let mut batch = Batch::default();
         for _ in 0..LINES {
-            batch.push(black_box(&line));
+            batch.push(black_box(&line), 0);
         }
-        batch.into_frames()
+        batch.into_lines(Place::default(), Vec::new())
     });
 }
 
@@ -82,14 +83,15 @@ fn read(bencher: Bencher<'_, '_>, text: &str) {
         while let Ok(len @ 1..) = file.read_at(&mut buffer, offset) {
             offset += len as u64;
             let block = buffer.get(..len).unwrap_or_default();
-            lines::feed(&mut splitter, Decoder::UTF_8, block, &mut |text| {
-                batch.push(text);
-                if batch.is_full() {
-                    black_box(std::mem::take(&mut batch).into_frames());
+            let start = offset - len as u64;
+            lines::feed(&mut splitter, Decoder::UTF_8, block, &mut |text, end| {
+                if !batch.has_room_for(text) {
+                    black_box(std::mem::take(&mut batch).into_lines(Place::default(), Vec::new()));
                 }
+                batch.push(text, start + end as u64);
             });
         }
-        black_box(batch.into_frames())
+        black_box(batch.into_lines(Place::default(), Vec::new()))
     });
 }
 
@@ -109,7 +111,12 @@ fn channel() -> (Runtime, Arc<Channel>) {
     let source: Arc<dyn Source> = Arc::new(Ready);
     let registry = Registry::new(&Settings::new(Config::default()), &metrics, &source);
     let channel = registry.channel(FILE).expect("a file that is allowed by default");
-    assert!(channel.feed(batch(50)), "nobody else feeds it");
+    let history = History {
+        start: Place::default(),
+        lines: vec![batch(50)],
+    };
+    let fed = channel.feed(&history, Position::default(), None);
+    assert!(fed, "nobody else feeds it");
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -117,20 +124,21 @@ fn channel() -> (Runtime, Arc<Channel>) {
     (runtime, channel)
 }
 
-fn batch(lines: usize) -> Batch {
+fn batch(lines: usize) -> Lines {
     let line = line("ascii");
     let mut batch = Batch::default();
     for _ in 0..lines {
-        batch.push(&line);
+        batch.push(&line, 0);
     }
-    batch
+    let marks = vec![Mark::At(Place::default()); lines];
+    batch.into_lines(Place::default(), marks)
 }
 
 /// A viewer that joins and leaves, between two lines: it shares the history that was made for the one before.
 #[divan::bench]
 fn snapshot_shared(bencher: Bencher<'_, '_>) {
     let (runtime, channel) = channel();
-    bencher.bench_local(|| runtime.block_on(channel.subscribe()).expect("it is fed"));
+    bencher.bench_local(|| runtime.block_on(channel.subscribe(Start::History)).expect("it is fed"));
 }
 
 /// The same, after a line: the history is made anew.
@@ -138,8 +146,8 @@ fn snapshot_shared(bencher: Bencher<'_, '_>) {
 fn snapshot_made(bencher: Bencher<'_, '_>) {
     let (runtime, channel) = channel();
     bencher
-        .with_inputs(|| channel.publish(batch(1), Instant::now(), true))
-        .bench_local_refs(|()| runtime.block_on(channel.subscribe()).expect("it is fed"));
+        .with_inputs(|| channel.publish(&batch(1), Position::default(), Instant::now(), true))
+        .bench_local_refs(|()| runtime.block_on(channel.subscribe(Start::History)).expect("it is fed"));
 }
 
 /// A batch of eight lines, until a task for each viewer has taken it. Throughput counts those.
@@ -148,10 +156,10 @@ fn publish(bencher: Bencher<'_, '_>, viewers: usize) {
     let (runtime, channel) = channel();
     let taken = Arc::new(AtomicUsize::new(0));
     for _ in 0..viewers {
-        let mut subscription = runtime.block_on(channel.subscribe()).expect("it is fed");
+        let mut subscription = runtime.block_on(channel.subscribe(Start::History)).expect("it is fed");
         let taken = Arc::clone(&taken);
         runtime.spawn(async move {
-            while let Next::Chunk(chunk) = subscription.next().await {
+            while let Next::Chunk { chunk, .. } = subscription.next().await {
                 subscription.took(&chunk);
                 taken.fetch_add(1, Ordering::Relaxed);
             }
@@ -171,7 +179,7 @@ fn publish(bencher: Bencher<'_, '_>, viewers: usize) {
         .counter(ItemsCount::new(viewers))
         .with_inputs(|| batch(8))
         .bench_local_values(|batch| {
-            channel.publish(batch, Instant::now(), true);
+            channel.publish(&batch, Position::default(), Instant::now(), true);
             all_take();
         });
 }

@@ -16,6 +16,7 @@ mod search;
 mod siblings;
 mod source;
 
+use std::fs::Metadata;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -234,6 +235,18 @@ impl Archive {
             Some(renamed) => now.open(renamed),
             None => Ok(None),
         }
+    }
+
+    /// The age of a file that is known to be one of the log.
+    pub(crate) fn age_of(&mut self, file: &Metadata) -> io::Result<Option<usize>> {
+        let id = FileId::of(file);
+        if let Some(current) = &self.current
+            && FileId::of(&current.source.file().metadata()?) == id
+        {
+            return Ok(Some(0));
+        }
+        let index = self.siblings()?.list.iter().position(|sibling| sibling.id == id);
+        Ok(index.map(|index| index + 1))
     }
 
     /// Finds the file that a position is in: the one of the same inode first, then the youngest whose bytes agree. None

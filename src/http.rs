@@ -1,12 +1,15 @@
 //! The routes, and what every request goes through before it gets to one.
 
 mod assets;
+mod events;
 mod files;
 pub mod health;
 mod history;
+mod joining;
 mod parameters;
 mod storage;
 mod stream;
+mod wanted;
 
 pub(crate) use storage::Storage;
 
@@ -71,6 +74,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/api/v1/ws/logs"), get(stream::stream))
         .route(&at("/v1/ws/logs"), get(stream::stream))
         .route(&at("/api/v1/logs/{file}/download"), get(files::download))
+        .route(&at("/api/v1/logs/{file}/events"), get(events::events))
         .route(&at("/api/v1/logs/{file}/search"), get(history::search))
         .route(&at(health::ALIVE), get(health::alive))
         .route(&at(health::READY), get(health::ready))

@@ -3,8 +3,11 @@
 //! A channel does not know what feeds it: a [`Source`] publishes batches of lines and events. Publishing and subscribing
 //! happen under one lock, so what a viewer gets is history ++ live without a gap and without an overlap.
 
+mod catch_up;
 mod channel;
+mod past;
 mod ring;
+mod state;
 mod subscription;
 
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 pub use channel::{Channel, Found, Source, Unavailable};
+pub use past::{Past, Replay, Start, Step};
+pub use ring::History;
 pub use subscription::{Next, Subscription};
 
 use crate::chunk::Event;
@@ -49,7 +54,7 @@ impl Registry {
     /// Tells every viewer that nothing follows because the server stops.
     pub fn shut_down(&self) {
         for entry in &self.channels {
-            entry.value().publish_event(Event::Shutdown);
+            entry.value().publish_event(Event::Shutdown, None);
         }
     }
 }

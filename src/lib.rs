@@ -34,4 +34,5 @@ pub mod session;
 pub mod sizing;
 pub mod split;
 pub mod tail;
+pub mod v1;
 pub mod ws;

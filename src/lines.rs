@@ -9,41 +9,54 @@ use crate::decode::Decoder;
 use crate::split::{Line, Splitter, skip_holes};
 
 /// Takes the next bytes of a file, in which every run of NULs that could be a hole is whole, and hands on the lines
-/// that they end, decoded. Holes are passed over.
-pub fn feed(splitter: &mut Splitter, decoder: Decoder, bytes: &[u8], take: &mut impl FnMut(&str)) {
-    skip_holes(splitter.unit(), bytes, &mut |part| {
-        let slow = |splitter: &mut Splitter, bytes, take: &mut _| feed_slowly(splitter, decoder, bytes, take);
+/// that they end, decoded, each with where among these bytes its end was. Holes are passed over.
+pub fn feed(splitter: &mut Splitter, decoder: Decoder, bytes: &[u8], take: &mut impl FnMut(&str, usize)) {
+    skip_holes(splitter.unit(), bytes, &mut |start, part| {
+        let slow = |splitter: &mut Splitter, start, bytes, take: &mut _| {
+            feed_slowly(splitter, decoder, start, bytes, take);
+        };
         let ends = decoder.is_utf8().then(|| memchr(b'\n', part).zip(memrchr(b'\n', part)));
         let Some((first_end, last_end)) = ends.flatten() else {
-            return slow(splitter, part, take);
+            return slow(splitter, start, part, take);
         };
         let begun = if splitter.is_at_line_start() { 0 } else { first_end + 1 };
         let (part, rest) = part.split_at(last_end + 1);
+        let rest_start = start + part.len();
         let (begun, whole) = part.split_at(begun);
-        slow(splitter, begun, take);
+        let whole_start = start + begun.len();
+        slow(splitter, start, begun, take);
         match simdutf8::basic::from_utf8(whole) {
-            Ok(text) => hand_on(text, splitter.max_line(), take),
-            Err(_) => slow(splitter, whole, take),
+            Ok(text) => hand_on(text, splitter.max_line(), &mut |line, end| {
+                take(line, whole_start + end)
+            }),
+            Err(_) => slow(splitter, whole_start, whole, take),
         }
-        slow(splitter, rest, take);
+        slow(splitter, rest_start, rest, take);
     });
 }
 
-fn feed_slowly(splitter: &mut Splitter, decoder: Decoder, bytes: &[u8], take: &mut impl FnMut(&str)) {
-    splitter.feed(bytes, &mut |line| take(&decoder.decode(line)));
+fn feed_slowly(
+    splitter: &mut Splitter,
+    decoder: Decoder,
+    start: usize,
+    bytes: &[u8],
+    take: &mut impl FnMut(&str, usize),
+) {
+    splitter.feed(bytes, &mut |line, end| take(&decoder.decode(line), start + end));
 }
 
 /// Hands on whole lines, each with its end.
-fn hand_on(text: &str, max_line: usize, take: &mut impl FnMut(&str)) {
+fn hand_on(text: &str, max_line: usize, take: &mut impl FnMut(&str, usize)) {
     let mut start = 0;
     for end in memchr_iter(b'\n', text.as_bytes()) {
         let line = text.get(start..end).unwrap_or_default();
         let line = line.strip_suffix('\r').unwrap_or(line);
         start = end + 1;
         if line.len() <= max_line {
-            take(line);
+            take(line, start);
         } else {
-            take(&Decoder::UTF_8.decode(Line::cut(line.as_bytes(), line.len() as u64, max_line)));
+            let line = Line::cut(line.as_bytes(), line.len() as u64, max_line);
+            take(&Decoder::UTF_8.decode(line), start);
         }
     }
 }
@@ -86,9 +99,10 @@ mod tests {
             let mut slow = Splitter::new(Unit::Byte, max_line);
             let (mut fast_lines, mut slow_lines) = (Vec::new(), Vec::new());
             for (index, part) in parts.iter().enumerate() {
-                feed(&mut fast, decoder, part, &mut |line| fast_lines.push(line.to_owned()));
-                skip_holes(Unit::Byte, part, &mut |part| {
-                    feed_slowly(&mut slow, decoder, part, &mut |line| slow_lines.push(line.to_owned()));
+                feed(&mut fast, decoder, part, &mut |line, end| fast_lines.push((line.to_owned(), end)));
+                skip_holes(Unit::Byte, part, &mut |start, part| {
+                    let mut take = |line: &str, end| slow_lines.push((line.to_owned(), end));
+                    feed_slowly(&mut slow, decoder, start, part, &mut take);
                 });
                 prop_assert_eq!(fast.partial(), slow.partial());
                 if index == part_at {

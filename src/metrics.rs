@@ -76,8 +76,20 @@ impl Ending {
     const ALL: [&'static str; 7] = ["client", "slow", "removed", "idle", "error", "shutdown", "revoked"];
 }
 
-/// The protocols, as label values.
-const PROTOCOLS: [&str; 3] = ["plain", "v1", "sse"];
+/// What a viewer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The plain protocol.
+    Plain,
+    /// `tailcast.v1`.
+    V1,
+    /// Server-Sent Events.
+    Sse,
+}
+
+impl Protocol {
+    const ALL: [&'static str; 3] = ["plain", "v1", "sse"];
+}
 
 /// All metrics of one server.
 pub struct Metrics {
@@ -140,9 +152,8 @@ impl Metrics {
             };
             let event =
                 |event: &'static str| counter!("tailcast_file_events_total", "file" => file.clone(), "event" => event);
-            let [plain, ..] = PROTOCOLS.map(protocol);
             Arc::new(FileMetrics {
-                plain,
+                protocols: Protocol::ALL.map(protocol),
                 closed: Ending::ALL.map(
                     |reason| counter!("tailcast_connections_closed_total", "file" => file.clone(), "reason" => reason),
                 ),
@@ -204,7 +215,7 @@ struct ProtocolMetrics {
 
 /// What is counted for one file.
 pub struct FileMetrics {
-    plain: ProtocolMetrics,
+    protocols: [ProtocolMetrics; 3],
     closed: [Counter; 7],
     /// Lines that the tailer read live.
     pub lines_read: Counter,
@@ -233,16 +244,25 @@ impl std::fmt::Debug for FileMetrics {
 }
 
 impl FileMetrics {
-    /// A viewer of the plain protocol got as far as the stream.
-    pub fn opened(&self) {
-        self.plain.connections.increment(1);
-        self.plain.opened.increment(1);
+    fn of(&self, protocol: Protocol) -> &ProtocolMetrics {
+        let [plain, v1, sse] = &self.protocols;
+        match protocol {
+            Protocol::Plain => plain,
+            Protocol::V1 => v1,
+            Protocol::Sse => sse,
+        }
+    }
+
+    /// A viewer got as far as the stream.
+    pub fn opened(&self, protocol: Protocol) {
+        self.of(protocol).connections.increment(1);
+        self.of(protocol).opened.increment(1);
     }
 
     /// Its stream ended, with so many lines not sent because it was slow.
-    pub fn closed(&self, ending: Ending, dropped: u64) {
+    pub fn closed(&self, protocol: Protocol, ending: Ending, dropped: u64) {
         let [client, slow, removed, idle, error, shutdown, revoked] = &self.closed;
-        self.plain.connections.decrement(1);
+        self.of(protocol).connections.decrement(1);
         self.lines_dropped.increment(dropped);
         match ending {
             Ending::Client => client,
@@ -330,11 +350,15 @@ mod tests {
         let seconds = text.split(CPU_SECONDS).nth(1).and_then(|rest| rest.lines().next());
         let (whole, fraction) = seconds.and_then(|seconds| seconds.split_once('.')).unwrap();
         assert!(whole.parse::<u64>().is_ok() && fraction.len() == 2, "{seconds:?}");
-        file.opened();
-        file.closed(Ending::Slow, 7);
+        file.opened(Protocol::V1);
+        file.closed(Protocol::V1, Ending::Slow, 7);
+        file.opened(Protocol::Sse);
         file.delivered(Instant::now());
         let text = metrics.render();
         assert!(text.contains("tailcast_connections_closed_total{file=\"a.log\",reason=\"slow\"} 1"));
+        assert!(text.contains("tailcast_connections_opened_total{file=\"a.log\",protocol=\"v1\"} 1"));
+        assert!(text.contains("tailcast_connections{file=\"a.log\",protocol=\"v1\"} 0"));
+        assert!(text.contains("tailcast_connections{file=\"a.log\",protocol=\"sse\"} 1"));
         assert!(text.contains("tailcast_lines_dropped_total{file=\"a.log\"} 7"));
         assert!(text.contains("tailcast_delivery_seconds_count{file=\"a.log\"} 1"));
     }

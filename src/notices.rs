@@ -1,5 +1,6 @@
 //! Every notice of the stream, in both languages, to the letter of the reference.
 
+use crate::chunk::Event;
 use crate::config::Notices;
 use crate::ws::close_code;
 
@@ -43,6 +44,18 @@ impl Farewell {
         }
     }
 
+    /// Its name in `tailcast.v1`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+            Self::Removed => "removed",
+            Self::TooSlow(_) => "too_slow",
+            Self::TooMany => "too_many",
+        }
+    }
+
     /// Code and reason of the Close frame that follows the text.
     pub fn close(self) -> (u16, &'static str) {
         match self {
@@ -56,12 +69,20 @@ impl Farewell {
     }
 }
 
-/// The notice between the old and the new content of a truncated file.
-pub fn truncated(language: Notices) -> &'static str {
-    match language {
-        Notices::Zh => "日志文件被截断，重新加载...",
-        Notices::En => "log file was truncated, reloading...",
-    }
+/// What happened to a file or its stream, for a person. Those that the plain protocol tells are notices to the letter.
+pub fn of_event(event: Event, language: Notices, file: &str) -> String {
+    let text = match (event, language) {
+        (Event::Truncated, Notices::Zh) => "日志文件被截断，重新加载...",
+        (Event::Truncated, Notices::En) => "log file was truncated, reloading...",
+        (Event::Rotated, Notices::Zh) => "日志文件已轮转，继续读取新文件",
+        (Event::Rotated, Notices::En) => "log file was rotated, the new one follows",
+        (Event::Gap, Notices::Zh) => "无法从所请求的位置继续，中间的日志行可能缺失",
+        (Event::Gap, Notices::En) => "the position asked for can't be found any more, lines may be missing here",
+        (Event::Shutdown, Notices::Zh) => "服务器正在关闭",
+        (Event::Shutdown, Notices::En) => "the server is shutting down",
+        (Event::Removed, _) => return Farewell::Removed.text(language, file),
+    };
+    text.to_owned()
 }
 
 /// A requested name as it may be shown: without control characters, of bounded length.

@@ -13,6 +13,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use base64::Engine;
@@ -71,8 +72,8 @@ pub enum Within {
     CutLine,
 }
 
-/// A place in one file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A place in one file. The default is one in none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Place {
     inode: u64,
     offset: u64,
@@ -83,18 +84,28 @@ pub struct Place {
 
 impl Place {
     /// The place `offset` bytes (of the decompressed file) behind its first one. `head` is at least what
-    /// [`head_len`](Self::head_len) says of the file's beginning, `before` at least what
-    /// [`before_len`](Self::before_len) says of the bytes right before the offset; more of either changes nothing.
+    /// [`head_len`](Self::head_len) says of the file's beginning, `before` the bytes right before
+    /// the offset, at least as many as the marker covers: [`before_len`](Self::before_len) always suffice, more of either
+    /// changes nothing.
     pub fn new(file: Identity, offset: u64, within: Within, head: &[u8], before: &[u8]) -> Self {
-        let (head, marker) = hashes(offset, head, before).unwrap_or_default();
+        let marker = before.get(marker_start(before)..).unwrap_or_default();
         Self {
             inode: file.inode,
             offset,
-            head,
+            head: xxh3_64(head.get(..Self::head_len(offset)).unwrap_or(head)),
             // Where there are no bytes, the time of its birth stands for them.
-            marker: if offset == 0 { hash_of_birth(file) } else { marker },
+            marker: if offset == 0 {
+                hash_of_birth(file)
+            } else {
+                xxh3_64(marker)
+            },
             within,
         }
+    }
+
+    /// The place before the first byte of a file.
+    pub fn start_of(file: Identity) -> Self {
+        Self::new(file, 0, Within::Nothing, &[], &[])
     }
 
     /// The same, with the bytes read from the file.
@@ -150,6 +161,20 @@ impl Place {
     /// the one. At offset 0 no bytes can tell, see [`is_at_start_of`](Self::is_at_start_of).
     pub fn agrees_with(&self, head: &[u8], before: &[u8]) -> bool {
         self.offset > 0 && hashes(self.offset, head, before) == Some((self.head, self.marker))
+    }
+
+    /// The same place in a file that holds the same bytes.
+    pub fn in_copy(&self, copy: Identity) -> Self {
+        Self {
+            inode: copy.inode,
+            ..*self
+        }
+    }
+
+    /// Whether the same bytes stand before both, in the same file.
+    pub fn has_bytes_of(&self, other: &Self) -> bool {
+        let within = other.within;
+        Self { within, ..*self } == *other
     }
 
     /// Whether it is a place in this file.
@@ -237,9 +262,58 @@ fn read_around(file: &File, offset: u64) -> io::Result<(Vec<u8>, Vec<u8>)> {
     Ok((head, before))
 }
 
+/// A stretch of a file as it stands there, from which the places in it can be told later.
+#[derive(Debug)]
+pub struct Trace {
+    file: Identity,
+    head: Arc<[u8]>,
+    /// Where in the file the bytes begin: far enough before the first place for its marker.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Trace {
+    /// `bytes` that begin at the offset `start`, in a file that begins with `head`, its first [`HEAD_BYTES`] as far as
+    /// it has so many before the places.
+    pub fn new(file: Identity, head: Arc<[u8]>, start: u64, bytes: Vec<u8>) -> Self {
+        Self {
+            file,
+            head,
+            start,
+            bytes,
+        }
+    }
+
+    /// The place between two lines at an offset within the bytes.
+    pub fn place(&self, offset: u64) -> Place {
+        let len = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let before = self.bytes.get(..len).unwrap_or(&self.bytes);
+        Place::new(self.file, offset, Within::Nothing, &self.head, before)
+    }
+}
+
+/// A place that need not be made out before someone asks for it.
+#[derive(Debug, Clone)]
+pub enum Mark {
+    /// It is known.
+    At(Place),
+    /// It is the one at this offset.
+    In(Arc<Trace>, u64),
+}
+
+impl Mark {
+    /// The place.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::At(place) => *place,
+            Self::In(trace, offset) => trace.place(*offset),
+        }
+    }
+}
+
 /// A place between two lines of a stream: in the current file, and in those that lost the name and may still get late
-/// lines.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// lines. The default is in no file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Position {
     current: Place,
     draining: Vec<Place>,
@@ -259,6 +333,23 @@ impl Position {
         let excess = draining.len().saturating_sub(MAX_PLACES - 1);
         draining.drain(..excess);
         Self { current, draining }
+    }
+
+    /// The same in the older files, with another place in the current one.
+    pub fn with_current(&self, current: Place) -> Self {
+        Self {
+            current,
+            draining: self.draining.clone(),
+        }
+    }
+
+    /// The same with another place in one of the older files.
+    pub fn with_draining(&self, index: usize, place: Place) -> Self {
+        let mut position = self.clone();
+        if let Some(known) = position.draining.get_mut(index) {
+            *known = place;
+        }
+        position
     }
 
     /// The place in the file that bore the name.

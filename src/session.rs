@@ -5,6 +5,7 @@
 //! closing handshake.
 
 mod closing;
+mod events;
 mod outbox;
 
 use std::future::poll_fn;
@@ -17,12 +18,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk::{Event, Form};
+use crate::config::Notices;
 use crate::hub::Subscription;
-use crate::metrics::Ending;
-use crate::notices::Farewell;
+use crate::metrics::{self, Ending};
+use crate::notices::{self, Farewell};
+use crate::position::Position;
+use crate::v1;
 use crate::ws::{Heard, Incoming, Transport, Violation, close_code, frame};
 
 pub use closing::Closing;
+pub use events::Events;
 use outbox::{Flushed, Outbox};
 
 /// How often a viewer that takes nothing is looked at: whether what waits for it was pushed out, whether the server
@@ -30,6 +35,75 @@ use outbox::{Flushed, Outbox};
 const BLOCKED_TICK: Duration = Duration::from_millis(250);
 /// How long a stopping server goes on sending what it has read.
 const SHUTDOWN_FLUSH: Duration = Duration::from_secs(1);
+
+/// What a viewer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A text message a line.
+    Plain {
+        /// Compressed, where that makes it smaller.
+        deflate: bool,
+    },
+    /// `tailcast.v1`.
+    V1 {
+        /// Compressed, where that makes it smaller.
+        deflate: bool,
+    },
+}
+
+impl Protocol {
+    fn form(self, backlog: bool) -> Form {
+        match self {
+            Self::Plain { deflate: false } => Form::Plain,
+            Self::Plain { deflate: true } => Form::PlainDeflated,
+            Self::V1 { deflate } => Form::V1 { backlog, deflate },
+        }
+    }
+
+    fn label(self) -> metrics::Protocol {
+        match self {
+            Self::Plain { .. } => metrics::Protocol::Plain,
+            Self::V1 { .. } => metrics::Protocol::V1,
+        }
+    }
+
+    fn tells_positions(self) -> bool {
+        matches!(self, Self::V1 { .. })
+    }
+
+    /// Appends what a viewer is told before its connection is closed, and the Close frame. `position` is where it can
+    /// go on, where there is such a place; `counted` says whether the number of lines that it does not get is exact.
+    pub fn push_farewell(
+        self,
+        out: &mut Vec<u8>,
+        farewell: Farewell,
+        text: &str,
+        counted: bool,
+        position: Option<&Position>,
+    ) {
+        match self {
+            Self::Plain { .. } => frame::push_text(out, text),
+            Self::V1 { .. } => {
+                let lost = match farewell {
+                    Farewell::TooSlow(lost) if counted => Some(lost),
+                    _ => None,
+                };
+                frame::push_text(out, &v1::event(farewell.name(), text, lost, position));
+            }
+        }
+        let (code, reason) = farewell.close();
+        frame::push_close(out, code, reason);
+    }
+
+    /// Appends the end of the stream of a stopping server; `told` says whether the viewer knows of it already.
+    pub fn push_shutdown(self, out: &mut Vec<u8>, told: bool, language: Notices) {
+        if self.tells_positions() && !told {
+            let text = notices::of_event(Event::Shutdown, language, "");
+            frame::push_text(out, &v1::event(Event::Shutdown.name(), &text, None, None));
+        }
+        frame::push_close(out, close_code::GOING_AWAY, "shutting down");
+    }
+}
 
 /// Why the stream to a viewer ends.
 #[derive(Debug)]
@@ -46,8 +120,10 @@ pub enum End {
     Idle,
     /// The file is gone; the notice was sent as the last chunk.
     Removed,
-    /// The server stops.
+    /// The server stops, which was sent as the last chunk.
     Shutdown,
+    /// The server stops, and the viewer did not take what came before in time.
+    CutShort,
     /// The connection broke.
     Broken,
 }
@@ -66,8 +142,9 @@ enum Wake {
     Timer,
 }
 
-/// A viewer of the plain protocol that got as far as the stream.
+/// A viewer that got as far as the stream.
 pub struct Session<S> {
+    protocol: Protocol,
     transport: Transport<S>,
     subscription: Subscription,
     outbox: Outbox,
@@ -83,14 +160,14 @@ pub struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// A viewer at the beginning of its stream, who gets chunks in this form, and to whom `head`, the answer to the
-    /// handshake, is yet to be written.
-    pub fn new(transport: Transport<S>, head: Vec<u8>, subscription: Subscription, form: Form) -> Self {
+    /// A viewer at the beginning of its stream, to whom `head`, the answer to the handshake, is yet to be written.
+    pub fn new(protocol: Protocol, transport: Transport<S>, head: Vec<u8>, subscription: Subscription) -> Self {
         let now = Instant::now();
         Self {
+            protocol,
             transport,
             subscription,
-            outbox: Outbox::new(head, form),
+            outbox: Outbox::new(protocol, head),
             heard_at: now,
             pinged_at: now,
             look_at: now,
@@ -101,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Streams until the end, whatever it is, which is then to be told by [`part`](Self::part).
     pub async fn run(&mut self) -> End {
-        self.subscription.channel().metrics().opened();
+        self.subscription.channel().metrics().opened(self.protocol.label());
         self.stream().await
     }
 
@@ -113,18 +190,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let (sent, whole) = self.outbox.lines_within_current();
         metrics.lines_delivered.increment(sent);
         let lost = match end {
-            End::Slow => self.outbox.lines_lost(self.subscription.channel().next_line()),
+            End::Slow => self.outbox.lines_lost(&self.subscription),
             _ => 0,
         };
+        let counted = !self.subscription.is_catching_up();
+        let position = self.outbox.position().cloned();
         let ending = match end {
             End::Closed(_) | End::Left => Ending::Client,
             End::Violation(_) | End::Broken => Ending::Error,
             End::Slow => Ending::Slow,
             End::Idle => Ending::Idle,
             End::Removed => Ending::Removed,
-            End::Shutdown => Ending::Shutdown,
+            End::Shutdown | End::CutShort => Ending::Shutdown,
         };
-        metrics.closed(ending, lost);
+        metrics.closed(self.protocol.label(), ending, lost);
         let channel = self.subscription.channel();
         let config = channel.settings().current();
         let mut last = self.outbox.into_rest();
@@ -133,12 +212,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             End::Closed(None) => frame::push_empty_close(&mut last),
             End::Violation(violation) => frame::push_close(&mut last, violation.code, violation.reason),
             End::Idle => frame::push_close(&mut last, close_code::GOING_AWAY, "idle"),
-            End::Shutdown => frame::push_close(&mut last, close_code::GOING_AWAY, "shutting down"),
+            End::Shutdown => self.protocol.push_shutdown(&mut last, true, config.notices),
+            End::CutShort => self.protocol.push_shutdown(&mut last, false, config.notices),
             End::Slow => {
                 let farewell = Farewell::TooSlow(lost);
-                frame::push_text(&mut last, &farewell.text(config.notices, channel.name()));
-                let (code, reason) = farewell.close();
-                frame::push_close(&mut last, code, reason);
+                let text = farewell.text(config.notices, channel.name());
+                let position = position.as_ref();
+                self.protocol
+                    .push_farewell(&mut last, farewell, &text, counted, position);
             }
             End::Removed => {
                 let (code, reason) = Farewell::Removed.close();
@@ -193,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .stopping_for()
             .is_some_and(|stopping| stopping >= SHUTDOWN_FLUSH)
         {
-            return Err(End::Shutdown);
+            return Err(End::CutShort);
         }
         let now = Instant::now();
         if now < self.look_at && self.blocked_since.is_none() {
@@ -274,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 match event {
                     Some(Event::Removed) => Err(End::Removed),
                     Some(Event::Shutdown) => Err(End::Shutdown),
-                    Some(Event::Truncated | Event::Rotated) | None => Ok(()),
+                    Some(Event::Truncated | Event::Rotated | Event::Gap) | None => Ok(()),
                 }
             }
             Flushed::Overrun => Err(End::Slow),

@@ -141,28 +141,28 @@ impl Splitter {
         self.unit
     }
 
-    /// Takes the next bytes of the file and hands on the lines that they end.
-    pub fn feed(&mut self, mut bytes: &[u8], take: &mut impl FnMut(Line<'_>)) {
+    /// Takes the next bytes of the file and hands on the lines that they end, each with where among these bytes its end
+    /// was.
+    pub fn feed(&mut self, mut bytes: &[u8], take: &mut impl FnMut(Line<'_>, usize)) {
+        let fed = bytes.len();
         while let Some(end) = self.unit.find_line_end(bytes) {
             let (line, rest) = bytes.split_at(end);
             bytes = rest.get(self.unit.width()..).unwrap_or_default();
+            let behind = fed - bytes.len();
             if self.skipping {
                 self.skipping = false;
             } else if self.carry.is_empty() {
                 let whole = self.unit.strip_return(line);
                 if !(whole.is_empty() && self.continued) {
-                    take(Line::cut(whole, whole.len() as u64, self.max_line));
+                    take(Line::cut(whole, whole.len() as u64, self.max_line), behind);
                 }
             } else {
                 self.hold(line);
                 let len = self.len_at_end();
                 if !(len == 0 && self.continued) {
                     let held = usize::try_from(len).map_or(self.carry.len(), |len| len.min(self.carry.len()));
-                    take(Line::cut(
-                        self.carry.get(..held).unwrap_or_default(),
-                        len,
-                        self.max_line,
-                    ));
+                    let line = Line::cut(self.carry.get(..held).unwrap_or_default(), len, self.max_line);
+                    take(line, behind);
                 }
                 self.carry.clear();
                 self.beyond = 0;
@@ -219,6 +219,11 @@ impl Splitter {
         !self.carry.is_empty()
     }
 
+    /// Whether the rest of a line is being skipped.
+    pub fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
     /// Bytes held of the line without its end, as far as they are kept.
     pub fn held(&self) -> usize {
         self.carry.len()
@@ -270,8 +275,9 @@ fn all_nuls(bytes: &&[u8]) -> bool {
     bytes.iter().fold(0, |seen, byte| seen | byte) == 0
 }
 
-/// Hands on the bytes between holes. In units of two bytes a hole begins and ends on a unit.
-pub fn skip_holes<'a>(unit: Unit, bytes: &'a [u8], take: &mut impl FnMut(&'a [u8])) {
+/// Hands on the bytes between holes, each part with where it begins. In units of two bytes a hole begins and ends on a
+/// unit.
+pub fn skip_holes<'a>(unit: Unit, bytes: &'a [u8], take: &mut impl FnMut(usize, &'a [u8])) {
     let width = unit.width();
     let mut text_start = 0;
     let mut at = 0;
@@ -279,12 +285,12 @@ pub fn skip_holes<'a>(unit: Unit, bytes: &'a [u8], take: &mut impl FnMut(&'a [u8
         let start = (at + found).next_multiple_of(width);
         let run = bytes.get(start..).map_or(0, leading_nuls) / width * width;
         if run >= HOLE_BYTES {
-            take(bytes.get(text_start..start).unwrap_or_default());
+            take(text_start, bytes.get(text_start..start).unwrap_or_default());
             text_start = start + run;
         }
         at = start + run.max(1);
     }
-    take(bytes.get(text_start..).unwrap_or_default());
+    take(text_start, bytes.get(text_start..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -297,7 +303,7 @@ mod tests {
     fn split(splitter: &mut Splitter, parts: &[&[u8]]) -> Vec<(Vec<u8>, u64)> {
         let mut lines = Vec::new();
         for part in parts {
-            splitter.feed(part, &mut |line| lines.push((line.bytes.to_vec(), line.len)));
+            splitter.feed(part, &mut |line, _| lines.push((line.bytes.to_vec(), line.len)));
         }
         lines
     }
@@ -335,7 +341,7 @@ mod tests {
         );
         assert_eq!(split(&mut splitter, &[&[b'y'; 17], b"\n"]), [(vec![b'y'; 16], 17)]);
         assert_eq!(split(&mut splitter, &[&[b'z'; 40], b"\n"]), [(vec![b'z'; 16], 40)]);
-        splitter.feed(&[b'x'; 100_000], &mut |_| {});
+        splitter.feed(&[b'x'; 100_000], &mut |_, _| {});
         assert!(splitter.held() <= 17);
     }
 
@@ -357,6 +363,41 @@ mod tests {
                 [(vec![], 0)],
                 "the next empty line is one"
             );
+        }
+    }
+
+    #[test]
+    fn where_lines_end_is_told_in_bytes_of_what_is_fed() {
+        let ends = |unit, parts: &[&[u8]]| {
+            let mut splitter = Splitter::new(unit, 8);
+            let mut ends = Vec::new();
+            for part in parts {
+                splitter.feed(part, &mut |_, end| ends.push(end));
+            }
+            ends
+        };
+        assert_eq!(ends(Unit::Byte, &[b"a\nbc\r\n\nd", b"e\nf", b"\n"]), [2, 6, 7, 2, 1]);
+        assert_eq!(ends(Unit::Byte, &[&[b'x'; 100], b"xx\n"]), [3], "a cut line");
+        assert_eq!(ends(Unit::Little, &[b"a\0\n\0", b"\n\0"]), [4, 2]);
+        let mut at = Vec::new();
+        skip_holes(
+            Unit::Byte,
+            &[b"ab".to_vec(), vec![0; 64], b"c".to_vec()].concat(),
+            &mut |start, _| at.push(start),
+        );
+        assert_eq!(at, [0, 66]);
+    }
+
+    #[test]
+    fn behind_a_partial_line_only_the_line_end_is_no_line() {
+        for (text, expected) in [("\na\n", vec!["a"]), ("\r\na\n", vec!["a"]), ("b\na\n", vec!["b", "a"])] {
+            let mut splitter = Splitter::after_partial_line(Unit::Byte, 99);
+            let lines = split(&mut splitter, &[text.as_bytes()]);
+            let lines: Vec<_> = lines
+                .into_iter()
+                .map(|(line, _)| String::from_utf8(line).unwrap())
+                .collect();
+            assert_eq!(lines, expected, "{text:?}");
         }
     }
 
@@ -414,7 +455,7 @@ mod tests {
     fn holes_are_skipped_and_short_runs_of_nul_are_passed_on() {
         let parts = |unit, bytes: &[u8]| {
             let mut out = Vec::new();
-            skip_holes(unit, bytes, &mut |part: &[u8]| out.extend_from_slice(part));
+            skip_holes(unit, bytes, &mut |_, part: &[u8]| out.extend_from_slice(part));
             out
         };
         let run = |len: usize| vec![0_u8; len];

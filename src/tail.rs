@@ -4,12 +4,15 @@
 //! the budget, looks at the name and publishes into the file's [`Channel`]. Events of the file system only say when a
 //! turn is worth while; what happened is told by the descriptor, the name and the bytes themselves.
 
+mod content;
 mod file;
 mod generation;
 mod history;
 mod marker;
 mod pace;
+mod publisher;
 mod reader;
+mod replay;
 mod rotation;
 mod watch;
 
@@ -21,12 +24,15 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
-use crate::chunk::{Batch, Event};
+use crate::chunk::{Event, Lines};
 use crate::config::Config;
 use crate::decode::Decoder;
-use crate::hub::{Channel, Found};
-use generation::{Generation, Rules, Step};
-use marker::Content;
+use crate::hub::{Channel, Found, History, Past};
+use crate::position::{Place, Position};
+use generation::{Generation, Rules};
+use marker::Compared;
+use publisher::Publisher;
+use replay::{Lineage, Shared};
 use rotation::{Draining, Queued};
 use watch::Mark;
 
@@ -39,12 +45,6 @@ const LINGER: Duration = Duration::from_secs(30);
 /// How long a file may be too short for what was read of it before it counts as truncated: network file systems show
 /// stale sizes.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
-/// Bytes read of one file in a turn, so that it does not keep others waiting.
-const TURN_BYTES: usize = 1 << 20;
-/// How long viewers that read are waited for with each chunk of a backlog on disk.
-const PAUSE: Duration = Duration::from_millis(20);
-/// How soon it is looked whether they have caught up.
-const PAUSE_STEP: Duration = Duration::from_millis(2);
 /// A rewritten file is sent whole up to so many lines.
 const MAX_REWRITTEN_LINES: usize = 10_000;
 /// Rotated files that are kept open at a time, for one name: a descriptor each.
@@ -100,6 +100,8 @@ struct Tail {
     label: Option<Decoder>,
     mark: Arc<Mark>,
     wakeups: Wakeups,
+    /// What those who catch up go by.
+    lineage: Arc<Lineage>,
     /// The file that is being sent.
     current: Generation,
     /// Files that took the name after it.
@@ -136,6 +138,7 @@ impl Tail {
         label: Option<Decoder>,
         mark: Arc<Mark>,
         wakeups: Wakeups,
+        shared: &Shared,
         buffer: &mut [u8],
     ) -> Result<Self, Found> {
         let config = channel.settings().current();
@@ -149,7 +152,7 @@ impl Tail {
             let generation = Generation::from_start(file, &metadata, rules(&config, label));
             Self::with_history(generation, config.stream.history_lines, buffer, now)
         });
-        let (current, history) = opened.map_err(|error| {
+        let (current, start, lines) = opened.map_err(|error| {
             if is_missing(&error) {
                 Found::Missing
             } else {
@@ -157,13 +160,20 @@ impl Tail {
                 Found::Unreadable
             }
         })?;
-        if !channel.feed(history) {
+        let lineage = Arc::new(Lineage::new(channel, &path, label, &current, shared));
+        let past: Arc<dyn Past> = Arc::clone(&lineage) as Arc<dyn Past>;
+        if !channel.feed(
+            &History { start, lines },
+            Position::in_current(current.place()),
+            Some(past),
+        ) {
             return Err(Found::Fed);
         }
         channel.set_encoding(current.encoding());
         debug!(file = %channel.name(), path = %path.display(), "following");
         Ok(Self {
             channel: Arc::clone(channel),
+            lineage,
             path,
             label,
             mark,
@@ -188,10 +198,29 @@ impl Tail {
         lines: usize,
         buffer: &mut [u8],
         now: Instant,
-    ) -> io::Result<(Generation, Batch)> {
+    ) -> io::Result<(Generation, Place, Vec<Lines>)> {
         let end = generation.seek_last_lines(lines)?;
-        let history = generation.read_to(end, buffer, now)?;
-        Ok((generation, history))
+        let start = generation.place();
+        let lines = generation.read_to(end, buffer, now, lines)?;
+        Ok((generation, start, lines))
+    }
+
+    /// Behind all that was published.
+    fn position(&self) -> Position {
+        Position::new(self.current.place(), self.draining_places())
+    }
+
+    fn draining_places(&self) -> Vec<Place> {
+        self.draining
+            .iter()
+            .map(|draining| draining.generation.place())
+            .collect()
+    }
+
+    /// Tells those who catch up which files there are now.
+    fn files_changed(&self) {
+        let draining = self.draining.iter().map(|draining| &draining.generation);
+        self.lineage.set(&self.current, draining);
     }
 
     /// One turn.
@@ -272,19 +301,25 @@ impl Tail {
 
     fn try_follow(&mut self, config: &Config, now: Instant, buffer: &mut [u8]) -> io::Result<Reading> {
         match self.current.check()? {
-            Content::Same => self.short_since = None,
-            Content::Short => {
+            Compared::Same => self.short_since = None,
+            Compared::Short => {
                 let since = *self.short_since.get_or_insert(now);
                 if now.duration_since(since) < SHORT_WAIT {
                     return Ok(Reading::Later(since + SHORT_WAIT));
                 }
                 self.truncated(config)?;
             }
-            Content::Other => self.truncated(config)?,
+            Compared::Other => self.truncated(config)?,
         }
-        let (channel, published_at, current) = (&self.channel, &mut self.published_at, &mut self.current);
         let limit = self.end.unwrap_or(u64::MAX);
-        let (reading, grew) = read_on(channel, published_at, current, limit, Standing::Current, now, buffer)?;
+        let draining = self.draining_places();
+        let mut publisher = Publisher {
+            channel: &self.channel,
+            published_at: &mut self.published_at,
+            standing: Standing::Current,
+            position: &mut |place| Position::new(place, draining.clone()),
+        };
+        let (reading, grew) = publisher.read_on(&mut self.current, limit, now, buffer)?;
         if grew {
             self.grew_at = Some(now);
         }
@@ -294,8 +329,9 @@ impl Tail {
 
     fn truncated(&mut self, config: &Config) -> io::Result<()> {
         self.short_since = None;
-        self.channel.publish_event(Event::Truncated);
-        self.current.restart(MAX_REWRITTEN_LINES, config.stream.history_lines)
+        let restarted = self.current.restart(MAX_REWRITTEN_LINES, config.stream.history_lines);
+        self.channel.publish_event(Event::Truncated, Some(self.position()));
+        restarted
     }
 
     /// Sends last lines without an end that have stood unchanged for long enough.
@@ -306,97 +342,55 @@ impl Tail {
                 .partial_since()
                 .is_some_and(|since| now.duration_since(since) >= timeout)
         };
-        let mut batch = Batch::default();
-        for draining in &mut self.draining {
-            if due(&draining.generation) {
-                draining.generation.flush_partial(false, &mut |text| batch.push(text));
+        self.flush_draining(&due, false);
+        if due(&self.current) {
+            self.flush_current(false);
+        }
+    }
+
+    fn flush_draining(&mut self, which: &dyn Fn(&Generation) -> bool, all: bool) {
+        let mut places = self.draining_places();
+        let current = self.current.place();
+        for (index, draining) in self.draining.iter_mut().enumerate() {
+            if which(&draining.generation) {
+                let mut publisher = Publisher {
+                    channel: &self.channel,
+                    published_at: &mut self.published_at,
+                    standing: Standing::Late,
+                    position: &mut |place| {
+                        if let Some(known) = places.get_mut(index) {
+                            *known = place;
+                        }
+                        Position::new(current, places.clone())
+                    },
+                };
+                publisher.flush(&mut draining.generation, all);
             }
         }
-        publish(&self.channel, &mut batch, Standing::Late, false);
-        if due(&self.current) {
-            self.current.flush_partial(false, &mut |text| batch.push(text));
-            publish(&self.channel, &mut batch, Standing::Current, false);
-        }
+    }
+
+    fn flush_current(&mut self, all: bool) {
+        let draining = self.draining_places();
+        let mut publisher = Publisher {
+            channel: &self.channel,
+            published_at: &mut self.published_at,
+            standing: Standing::Current,
+            position: &mut |place| Position::new(place, draining.clone()),
+        };
+        publisher.flush(&mut self.current, all);
     }
 
     /// The file is gone for good, and all that was in it is read.
     fn finish(&mut self) {
-        let mut batch = Batch::default();
-        for draining in &mut self.draining {
-            draining.generation.flush_partial(true, &mut |text| batch.push(text));
-        }
-        publish(&self.channel, &mut batch, Standing::Late, false);
-        self.current.flush_partial(true, &mut |text| batch.push(text));
-        publish(&self.channel, &mut batch, Standing::Current, false);
-        self.channel.publish_event(Event::Removed);
+        self.flush_draining(&|_| true, true);
+        self.flush_current(true);
+        self.channel.publish_event(Event::Removed, Some(self.position()));
     }
 
     fn warn(&self, what: &str, error: &io::Error) {
         let path = self.path.display();
         warn!(file = %self.channel.name(), %path, %error, "{what}");
     }
-}
-
-/// Reads a file to its end or `limit`, or as much as it may in a turn, and sends the lines. Also says whether there was
-/// anything to read.
-fn read_on(
-    channel: &Channel,
-    published_at: &mut Instant,
-    generation: &mut Generation,
-    limit: u64,
-    standing: Standing,
-    now: Instant,
-    buffer: &mut [u8],
-) -> io::Result<(Reading, bool)> {
-    let mut taken = 0;
-    let reading = loop {
-        if generation.is_behind() && channel.wants_pause() && published_at.elapsed() < PAUSE {
-            break Reading::Later(now + PAUSE_STEP);
-        }
-        if taken >= TURN_BYTES {
-            break Reading::More;
-        }
-        let replays = generation.replays();
-        let mut batch = Batch::default();
-        let step = generation.read(buffer, limit, now, &mut |text| {
-            batch.push(text);
-            if batch.is_full() {
-                publish(channel, &mut batch, standing, replays);
-                *published_at = Instant::now();
-            }
-        })?;
-        if !batch.is_empty() {
-            publish(channel, &mut batch, standing, replays);
-            *published_at = Instant::now();
-        }
-        match step {
-            Step::Took(len) => {
-                taken += len.max(1);
-                if !replays {
-                    channel.metrics().bytes_read.increment(len as u64);
-                }
-                if len > 0 && generation.is_at_seen_end() {
-                    break Reading::AtEnd;
-                }
-            }
-            Step::Skipped => {
-                taken += 1;
-                break Reading::More;
-            }
-            Step::End => break Reading::AtEnd,
-            Step::Changed => break Reading::Changed,
-        }
-    };
-    Ok((reading, taken > 0))
-}
-
-/// Sends lines, which count as read unless the file is being read again.
-fn publish(channel: &Channel, batch: &mut Batch, standing: Standing, replays: bool) {
-    let batch = std::mem::take(batch);
-    if !replays {
-        channel.metrics().lines_read.increment(batch.lines());
-    }
-    channel.publish(batch, Instant::now(), standing == Standing::Current);
 }
 
 fn rules(config: &Config, label: Option<Decoder>) -> Rules {

@@ -82,8 +82,8 @@ pub(super) fn read_lines(
             text = rest;
             let end = next - text.len() as u64;
             let mut goes_on = true;
-            skip_holes(unit, piece, &mut |part| {
-                splitter.feed(part, &mut |line| {
+            skip_holes(unit, piece, &mut |_, part| {
+                splitter.feed(part, &mut |line, _| {
                     goes_on = take(Placed {
                         start: line_start,
                         end,

@@ -141,8 +141,8 @@ impl Query {
     fn is_in(&self, raw: &[u8], decoder: Decoder) -> bool {
         let mut splitter = Splitter::new(decoder.unit(), MAX_LINE_BYTES);
         let mut found = false;
-        skip_holes(splitter.unit(), raw, &mut |part| {
-            splitter.feed(part, &mut |line| found = self.is_in_line(line, decoder));
+        skip_holes(splitter.unit(), raw, &mut |_, part| {
+            splitter.feed(part, &mut |line, _| found = self.is_in_line(line, decoder));
         });
         found || splitter.partial().is_some_and(|line| self.is_in_line(line, decoder))
     }

@@ -1,7 +1,7 @@
 //! One file of a log: its content by offset, whether it is packed or not, and the places in it.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread::sleep;
@@ -99,8 +99,21 @@ impl Source {
         self.unpacking.is_none().then_some(&*self.file)
     }
 
-    pub(super) fn file(&self) -> &Arc<File> {
+    /// The file itself.
+    pub(crate) fn file(&self) -> &Arc<File> {
         &self.file
+    }
+
+    /// Its content as a stream from its beginning, where it is packed.
+    ///
+    /// # Errors
+    ///
+    /// As of [`unpack`].
+    pub(crate) fn unpack(&self) -> io::Result<Option<Box<dyn Read + Send>>> {
+        match self.packing {
+            Packing::Plain => Ok(None),
+            packing => unpack(Arc::clone(&self.file), packing).map(Some),
+        }
     }
 
     pub(super) fn packing(&self) -> Packing {

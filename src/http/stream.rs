@@ -1,6 +1,5 @@
 //! The log stream: from an HTTP request to a viewer.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,29 +8,28 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::joining::join;
+use super::wanted::Wanted;
 use super::{App, sentence};
 use crate::access::Provenance;
-use crate::chunk::Form;
 use crate::config::Compression;
-use crate::hub::{Subscription, Unavailable};
-use crate::metrics::Rejection;
-use crate::notices::Farewell;
+use crate::hub::Start;
 use crate::server::{Guarded, Peer, Place};
-use crate::session::{Closing, Session};
+use crate::session::{Closing, Protocol, Session};
+use crate::v1;
 use crate::ws::deflate::{Agreement, MAX_WINDOW_BITS};
 use crate::ws::handshake::{Handshake, Refused};
-use crate::ws::{Terms, Transport, close_code, frame};
+use crate::ws::{Terms, Transport};
 
 /// How long hyper may take to hand the connection over.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) -> Response<Body> {
-    let handshake = match Handshake::of(request.headers()) {
+    let mut handshake = match Handshake::of(request.headers()) {
         Ok(handshake) if request.method() == Method::GET && request.version() == Version::HTTP_11 => handshake,
         Err(Refused::BadKey) => {
             return sentence(
@@ -41,18 +39,26 @@ pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) ->
         }
         Ok(_) | Err(Refused::NotAsked) => return upgrade_required(),
     };
-    let file = match requested_file(request.uri().query().unwrap_or_default()) {
-        Ok(file) => file.map(Cow::into_owned),
-        Err(problem) => return sentence(StatusCode::BAD_REQUEST, problem),
+    let Wanted { file, start } = match Wanted::of(request.uri().query().unwrap_or_default()) {
+        Ok(wanted) => wanted,
+        Err(problem) => return sentence(StatusCode::BAD_REQUEST, &problem),
     };
     let file = file.unwrap_or_else(|| app.settings.current().default_file().to_owned());
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return sentence(StatusCode::INTERNAL_SERVER_ERROR, "The connection has no address.");
     };
     let deflate = agree_on_compression(&app, &request, &peer);
+    let protocol = match handshake.chosen(&[v1::NAME]) {
+        Some(_) => Protocol::V1 {
+            deflate: deflate.is_some(),
+        },
+        None => Protocol::Plain {
+            deflate: deflate.is_some(),
+        },
+    };
     let upgrade = hyper::upgrade::on(&mut request);
     app.tasks
-        .spawn(begin(Arc::clone(&app), upgrade, file, peer, deflate.is_some()));
+        .spawn(begin(Arc::clone(&app), upgrade, protocol, file, start, peer));
     handshake.response(deflate.as_ref())
 }
 
@@ -86,25 +92,12 @@ fn upgrade_required() -> Response<Body> {
     response
 }
 
-/// The `file` of a query, percent-decoded once; none where it is missing or empty.
-fn requested_file(query: &str) -> Result<Option<Cow<'_, str>>, &'static str> {
-    let value = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(name, _)| *name == "file")
-        .map(|(_, value)| value);
-    match value {
-        None | Some("") => Ok(None),
-        Some(value) => percent_decode_str(value)
-            .decode_utf8()
-            .map(Some)
-            .map_err(|_| "The parameter file is not valid UTF-8 when percent-decoded."),
-    }
-}
-
 /// Takes the connection over, joins, and leaves it to a task that holds nothing of what led to it: there are thousands
 /// of them, for hours.
-async fn begin(app: Arc<App>, upgrade: OnUpgrade, file: String, peer: Peer, deflate: bool) {
+async fn begin(app: Arc<App>, upgrade: OnUpgrade, protocol: Protocol, file: String, start: Start, peer: Peer) {
+    let deflate = match protocol {
+        Protocol::Plain { deflate } | Protocol::V1 { deflate } => deflate,
+    };
     let terms = Terms {
         deflate,
         ..Terms::OF_VIEWERS
@@ -114,14 +107,22 @@ async fn begin(app: Arc<App>, upgrade: OnUpgrade, file: String, peer: Peer, defl
     };
     // Before the answer goes out: a client that sees its connection open gets every line from then on. And after hyper
     // is gone with its buffers: in a storm thousands wait here for one look at the file.
-    match join(&app, file).await {
+    match join(&app, &file, start).await {
         Ok((subscription, viewer)) => {
-            let form = if deflate { Form::PlainDeflated } else { Form::Plain };
-            let session = Session::new(transport, head, subscription, form);
+            let session = Session::new(protocol, transport, head, subscription);
             app.tasks.spawn(view(session, viewer, peer.place));
         }
-        Err(last) => {
-            let mut closing = Closing::new(transport, [head, last].concat());
+        Err(refusal) => {
+            let mut last = head;
+            let language = app.settings.current().notices;
+            match refusal.farewell() {
+                Some(farewell) => {
+                    let text = farewell.text(language, &file);
+                    protocol.push_farewell(&mut last, farewell, &text, false, None);
+                }
+                None => protocol.push_shutdown(&mut last, false, language),
+            }
+            let mut closing = Closing::new(transport, last);
             app.tasks.spawn(async move {
                 closing.run().await;
                 drop(peer);
@@ -158,49 +159,4 @@ async fn take_over(upgrade: OnUpgrade, terms: Terms) -> Option<(Transport<TcpStr
     let parts = upgraded.downcast::<TokioIo<Guarded>>().ok()?;
     let (stream, head) = parts.io.into_inner().into_parts();
     Some((Transport::new(stream, &parts.read_buf, terms), head))
-}
-
-/// Joins the channel of the file, or makes the frames that are sent instead.
-async fn join(app: &App, file: String) -> Result<(Subscription, Place), Vec<u8>> {
-    let config = app.settings.current();
-    let (farewell, rejection) = match app.viewers.take(config.limits.max_connections) {
-        None => (Farewell::TooMany, Rejection::Limit),
-        Some(place) => match app.registry.channel(&file) {
-            None => (Farewell::Forbidden, Rejection::Forbidden),
-            Some(channel) => match channel.subscribe().await {
-                Ok(subscription) => return Ok((subscription, place)),
-                Err(Unavailable::Missing) => (Farewell::Missing, Rejection::Missing),
-                Err(Unavailable::Unreadable) => (Farewell::Unreadable, Rejection::Unreadable),
-                Err(Unavailable::Stopping) => {
-                    let mut last = Vec::new();
-                    frame::push_close(&mut last, close_code::GOING_AWAY, "shutting down");
-                    return Err(last);
-                }
-            },
-        },
-    };
-    app.metrics.reject(rejection);
-    let mut last = Vec::new();
-    frame::push_text(&mut last, &farewell.text(config.notices, &file));
-    let (code, reason) = farewell.close();
-    frame::push_close(&mut last, code, reason);
-    Err(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_is_percent_decoded_once() {
-        let file = |query| requested_file(query).map(|file| file.map(Cow::into_owned));
-        assert_eq!(file(""), Ok(None));
-        assert_eq!(file("file="), Ok(None));
-        assert_eq!(file("file"), Ok(None));
-        assert_eq!(file("x=1&file=a.log&file=b.log"), Ok(Some("a.log".to_owned())));
-        assert_eq!(file("file=%E6%97%A5%20b.log"), Ok(Some("日 b.log".to_owned())));
-        assert_eq!(file("file=%252e"), Ok(Some("%2e".to_owned())));
-        assert_eq!(file("file=a+b"), Ok(Some("a+b".to_owned())));
-        assert!(file("file=%ff").is_err());
-    }
 }

@@ -1,19 +1,22 @@
 //! One file's lines on their way to its viewers.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, watch};
 use tokio::time;
 
-use super::ring::Ring;
-use super::subscription::{Progress, Subscription};
-use crate::chunk::{Batch, CHUNK_BYTES, Chunk, Event, Form, LineNumber};
-use crate::config::{Limits, Settings};
+use super::catch_up::CatchUp;
+use super::past::{Past, Start};
+use super::ring::{History, Ring};
+use super::state::{State, no_lines};
+use super::subscription::{Attached, Progress, Subscription};
+use crate::chunk::{CHUNK_BYTES, Chunk, Event, LineNumber, Lines, Span};
+use crate::config::Settings;
 use crate::metrics::FileMetrics;
 use crate::notices;
+use crate::position::Position;
 
 /// How long a missing file is looked for again before a viewer is told so.
 const MISSING_WAIT: Duration = Duration::from_millis(250);
@@ -29,15 +32,6 @@ const ATTEMPTS: usize = 50;
 /// The part of the backlog (one over this) by which a source that reads a backlog of its own may run ahead of the
 /// viewers: the rest is for those of them that are slower than others.
 const LEAD_DIVISOR: usize = 4;
-
-/// So many chunks are kept whatever their bytes: one that is being sent, one that waits, and two that a source adds
-/// before it sees that it should pause. The smallest backlog that can be set is one chunk, and a long line is more.
-const MIN_BACKLOG_CHUNKS: usize = 4;
-/// Growth of the backlog after which it is looked what all viewers have taken: rare enough that looking at each of ten
-/// thousand viewers costs nothing next to sending them so much.
-const TRIM_BYTES: u64 = 1 << 20;
-/// The same, counted in chunks.
-const TRIM_CHUNKS: usize = 256;
 
 /// What feeds channels.
 pub trait Source: Send + Sync + std::fmt::Debug {
@@ -91,30 +85,6 @@ pub struct Channel {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct State {
-    /// Whether a source publishes into it.
-    fed: bool,
-    ring: Ring,
-    /// The chunks that some viewer has yet to take, the only strong references but for writes under way. What is pushed
-    /// out of it is gone for viewers that still wait for it, which is how they learn that they are too slow.
-    backlog: VecDeque<Arc<Chunk>>,
-    backlog_bytes: u64,
-    /// When the backlog reaches one of these, it is looked what all viewers have taken.
-    trim_at_bytes: u64,
-    trim_at_chunks: usize,
-    sender: broadcast::Sender<Weak<Chunk>>,
-    /// Slots that the sender was made with.
-    slots: usize,
-    next_line: LineNumber,
-    next_sequence: u64,
-    viewers: HashMap<u64, Arc<Progress>>,
-    next_viewer: u64,
-    /// Since when it has had no viewer.
-    empty_since: Instant,
-    encoding: Option<&'static str>,
-}
-
 impl Channel {
     pub(super) fn new(name: Arc<str>, settings: Settings, metrics: Arc<FileMetrics>, source: Arc<dyn Source>) -> Self {
         Self {
@@ -129,23 +99,7 @@ impl Channel {
             }),
             stopping_since: OnceLock::new(),
             round: AtomicU64::new(0),
-            state: Mutex::new(State {
-                fed: false,
-                ring: Ring::default(),
-                backlog: VecDeque::new(),
-                backlog_bytes: 0,
-                trim_at_bytes: TRIM_BYTES,
-                trim_at_chunks: TRIM_CHUNKS,
-                // Made anew with the configured number of slots when it is fed: an idle file costs no memory.
-                sender: broadcast::Sender::new(1),
-                slots: 1,
-                next_line: LineNumber::default(),
-                next_sequence: 0,
-                viewers: HashMap::new(),
-                next_viewer: 0,
-                empty_since: Instant::now(),
-                encoding: None,
-            }),
+            state: Mutex::new(State::default()),
         }
     }
 
@@ -171,12 +125,13 @@ impl Channel {
 
     // The side of the viewers.
 
-    /// Joins as a viewer: the last lines of the file that bears the name now, then all that is published.
+    /// Joins as a viewer: what there is from `start` on, or the last lines of the file that bears the name now, then
+    /// all that is published.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] where there is nothing to join.
-    pub async fn subscribe(self: &Arc<Self>) -> Result<Subscription, Unavailable> {
+    pub async fn subscribe(self: &Arc<Self>, start: Start) -> Result<Subscription, Unavailable> {
         let asked_at = time::Instant::now();
         for _ in 0..ATTEMPTS {
             let found = self.ask_for_look().await;
@@ -185,7 +140,7 @@ impl Channel {
             }
             match found {
                 Found::Fed => {
-                    if let Some(subscription) = self.join() {
+                    if let Some(subscription) = self.join(&start) {
                         return Ok(subscription);
                     }
                 }
@@ -197,7 +152,7 @@ impl Channel {
         Err(Unavailable::Missing)
     }
 
-    async fn ask_for_look(self: &Arc<Self>) -> Found {
+    pub(super) async fn ask_for_look(self: &Arc<Self>) -> Found {
         let mut last_look = self.last_look.subscribe();
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         self.source.look(self);
@@ -215,32 +170,134 @@ impl Channel {
         }
     }
 
-    fn join(self: &Arc<Self>) -> Option<Subscription> {
-        let mut state = self.lock();
-        if !state.fed {
+    fn join(self: &Arc<Self>, start: &Start) -> Option<Subscription> {
+        let config = self.settings.current();
+        let state = &mut *self.lock();
+        let (true, Some(position)) = (state.fed, state.position.clone()) else {
             return None;
-        }
-        let state = &mut *state;
+        };
         let next_line = state.next_line;
-        let history = state.ring.snapshot(|count| next_line.minus(count), state.next_sequence);
-        let progress = Arc::new(Progress::new(state.next_sequence));
+        let mut attached = match start {
+            Start::Since(since) => state.attach_at(since, &config.limits),
+            Start::History | Start::LastLines(_) | Start::Nowhere => Some(state.attach()),
+        };
+        let mut gap = None;
+        let mut replay = None;
+        let history = match start {
+            Start::History => Some(state.snapshot(&position)),
+            // Where the ring is not full the file has no more.
+            Start::LastLines(lines)
+                if state.ring.len().max(config.stream.history_lines) >= *lines
+                    || state.ring.len() < config.stream.history_lines =>
+            {
+                let numbers = state.numbers_before();
+                Some(state.ring.last(*lines, &position, numbers))
+            }
+            Start::Nowhere => {
+                let snapshot = state.snapshot(&position);
+                gap = Some(self.gap_before(&snapshot));
+                Some(snapshot)
+            }
+            Start::Since(_) if attached.is_some() => None,
+            Start::LastLines(_) | Start::Since(_) => match state.past.clone() {
+                Some(past) => {
+                    attached = None;
+                    replay = Some(past.replay(start.clone()));
+                    None
+                }
+                None => {
+                    attached = Some(state.attach());
+                    let snapshot = state.snapshot(&position);
+                    gap = Some(self.gap_before(&snapshot));
+                    Some(snapshot)
+                }
+            },
+        };
+        let progress = Arc::new(match &attached {
+            Some(attached) => Progress::new(attached.taken),
+            None => Progress::of_catching_up(),
+        });
         let id = state.next_viewer;
         state.next_viewer += 1;
         state.viewers.insert(id, Arc::clone(&progress));
-        Some(Subscription::new(
-            Arc::clone(self),
-            id,
-            history,
-            state.sender.subscribe(),
-            progress,
-        ))
+        state.catching_up += usize::from(replay.is_some());
+        let catch_up = replay.map(|replay| CatchUp::new(replay, next_line));
+        let mut subscription = Subscription::new(Arc::clone(self), id, attached, catch_up, progress);
+        match (history, start) {
+            (Some(history), _) => subscription.begin_with(gap.into_iter().chain(history.iter().cloned())),
+            // The first message is lines, also where there are none.
+            (None, Start::Since(since)) if !subscription.begins_with_lines() => {
+                subscription.begin_with([no_lines(&Arc::new(since.clone()))]);
+            }
+            (None, _) => {}
+        }
+        Some(subscription)
+    }
+
+    /// Makes a viewer that was catching up a live one, if what follows its position is still held.
+    pub(super) fn attach_at(&self, position: &Position, progress: &Progress) -> Option<Attached> {
+        let limits = &self.settings.current().limits;
+        let mut state = self.lock();
+        let attached = state.attach_at(position, limits)?;
+        state.catching_up -= 1;
+        progress.attach(attached.taken);
+        Some(attached)
+    }
+
+    /// Makes a viewer that was catching up a live one at the last lines, which are not those that it wanted.
+    pub(super) fn attach_behind_gap(&self, progress: &Progress) -> Option<(Attached, Vec<Arc<Chunk>>)> {
+        let mut state = self.lock();
+        let position = state.position.clone()?;
+        let attached = state.attach();
+        state.catching_up -= 1;
+        progress.attach(attached.taken);
+        let snapshot = state.snapshot(&position);
+        let chunks = [self.gap_before(&snapshot)].into_iter();
+        Some((attached, chunks.chain(snapshot.iter().cloned()).collect()))
+    }
+
+    fn gap_before(&self, history: &[Arc<Chunk>]) -> Arc<Chunk> {
+        let config = self.settings.current();
+        let message = notices::of_event(Event::Gap, config.notices, &self.name);
+        let start = history.first().map(|chunk| Arc::clone(&chunk.span().start));
+        let start = start.unwrap_or_default();
+        let span = Span {
+            start: Arc::clone(&start),
+            end: start,
+        };
+        Arc::new(Chunk::of_event(Event::Gap, message, span, None))
+    }
+
+    /// Waits until the stream is elsewhere, but not longer than so long.
+    pub(super) async fn moved_on(&self, from: &Arc<Position>, wait: Duration) {
+        let mut receiver = {
+            let state = self.lock();
+            if state.position.as_ref() != Some(from) {
+                return;
+            }
+            state.sender.subscribe()
+        };
+        // Whatever comes of it, it is looked again.
+        let _ = time::timeout(wait, receiver.recv()).await;
+    }
+
+    /// Where the stream is, and what its source keeps of earlier lines.
+    pub(super) fn past(&self) -> Option<(Arc<dyn Past>, Arc<Position>)> {
+        let state = self.lock();
+        Some((state.past.clone()?, state.position.clone()?))
     }
 
     pub(super) fn leave(&self, id: u64) {
         let mut state = self.lock();
-        state.viewers.remove(&id);
+        let progress = state.viewers.remove(&id);
+        if progress.is_some_and(|progress| progress.is_catching_up()) {
+            state.catching_up -= 1;
+        }
         if state.viewers.is_empty() {
             state.empty_since = Instant::now();
+            if !state.fed {
+                state.forget();
+            }
         }
     }
 
@@ -282,9 +339,10 @@ impl Channel {
         });
     }
 
-    /// Begins to be fed, with the last lines of what feeds it. Says no where another source feeds it.
+    /// Begins to be fed by what has come to `position`, with its last lines, and earlier ones where it keeps any. Says no
+    /// where another source feeds it.
     #[must_use]
-    pub fn feed(&self, history: Batch) -> bool {
+    pub fn feed(&self, history: &History, position: Position, past: Option<Arc<dyn Past>>) -> bool {
         let config = self.settings.current();
         let slots = config.limits.backlog_chunks;
         let mut state = self.lock();
@@ -297,42 +355,45 @@ impl Channel {
         }
         state.fed = true;
         state.empty_since = Instant::now();
-        state.next_line = state.next_line.plus(history.lines());
-        state.ring.replace(history, config.stream.history_lines);
+        let lines = history.lines.iter().map(Lines::count).sum();
+        state.next_line = state.next_line.plus(lines);
+        state.ring = Ring::of(history, config.stream.history_lines);
+        state.position = Some(Arc::new(position));
+        state.run_begins_at = state.next_sequence;
+        state.past = past;
         true
     }
 
     /// Replaces the last lines by those of a file that is followed again, which were sent before.
-    pub fn set_history(&self, history: Batch) {
+    pub fn set_history(&self, history: &History) {
         let config = self.settings.current();
-        self.lock().ring.replace(history, config.stream.history_lines);
+        self.lock().ring = Ring::of(history, config.stream.history_lines);
     }
 
-    /// Sends lines to all viewers. Lines that are no `history` are for those connected alone.
-    pub fn publish(&self, batch: Batch, read_at: Instant, history: bool) {
-        if batch.is_empty() {
-            return;
-        }
+    /// Says where the stream is now, with nothing between there and where it was.
+    pub fn set_position(&self, position: Position) {
+        self.lock().position = Some(Arc::new(position));
+    }
+
+    /// Sends lines to all viewers, behind which the stream is at `position`. Lines that are no `history` are for those
+    /// connected alone.
+    pub fn publish(&self, lines: &Lines, position: Position, read_at: Instant, history: bool) {
         let config = self.settings.current();
-        let lines = batch.lines();
-        let frames = batch.into_frames();
         let mut state = self.lock();
         if history {
-            state.ring.push(&frames, lines, config.stream.history_lines);
+            state.ring.push(lines, config.stream.history_lines);
         }
-        let viewers = state.viewers.len();
-        let chunk = Chunk::live(frames, state.next_line, lines, state.next_sequence, read_at, viewers);
+        let Some(span) = state.move_to(Some(position)) else {
+            return;
+        };
+        let viewers = state.viewers.len() - state.catching_up;
+        let chunk = Chunk::live(lines, span, state.numbers(), read_at, viewers);
         state.send(chunk, &config.limits);
     }
 
-    /// Tells all viewers what happened before the next line.
-    pub fn publish_event(&self, event: Event) {
+    /// Tells all viewers what happened before the next line, and where the stream goes on if that is elsewhere.
+    pub fn publish_event(&self, event: Event, position: Option<Position>) {
         let config = self.settings.current();
-        let notice = match event {
-            Event::Truncated => Some(notices::truncated(config.notices).to_owned()),
-            Event::Removed => Some(notices::Farewell::Removed.text(config.notices, &self.name)),
-            Event::Rotated | Event::Shutdown => None,
-        };
         match event {
             Event::Truncated => self.metrics.truncated.increment(1),
             Event::Rotated => self.metrics.rotated.increment(1),
@@ -340,13 +401,20 @@ impl Channel {
             Event::Shutdown => {
                 self.stopping_since.get_or_init(Instant::now);
             }
+            // For one viewer alone.
+            Event::Gap => return,
         }
         let mut state = self.lock();
-        state.ring.clear();
-        if matches!(event, Event::Removed | Event::Shutdown) {
+        if event.ends_stream() {
             state.unfeed();
         }
-        let chunk = Chunk::of_event(event, notice.as_deref(), state.next_line, state.next_sequence);
+        let Some(span) = state.move_to(position) else {
+            // Nothing has fed it yet, so nobody is there to be told.
+            return;
+        };
+        state.ring = Ring::at(*span.end.current());
+        let message = notices::of_event(event, config.notices, &self.name);
+        let chunk = Chunk::of_event(event, message, span, Some(state.numbers()));
         state.send(chunk, &config.limits);
     }
 
@@ -356,7 +424,7 @@ impl Channel {
         let empty = state.viewers.is_empty() && state.empty_since.elapsed() >= linger;
         if empty {
             state.unfeed();
-            state.ring.clear();
+            state.forget();
             state.sender = broadcast::Sender::new(1);
             state.slots = 1;
         }
@@ -389,10 +457,7 @@ impl Channel {
 
     /// Lets go of chunks that all viewers have taken.
     pub fn trim(&self) {
-        let mut state = self.lock();
-        if !state.backlog.is_empty() {
-            state.drop_taken();
-        }
+        self.lock().drop_taken_beyond_window();
     }
 
     /// Sets the encoding that is reported for the file.
@@ -403,57 +468,5 @@ impl Channel {
     /// The encoding of the file, where it is being followed and shows one.
     pub fn encoding(&self) -> Option<&'static str> {
         self.lock().encoding
-    }
-}
-
-impl State {
-    fn send(&mut self, chunk: Chunk, limits: &Limits) {
-        self.next_line = chunk.next_line();
-        self.next_sequence += 1;
-        let chunk = Arc::new(chunk);
-        // An error means that nobody listens, which is fine.
-        if self.sender.send(Arc::downgrade(&chunk)).is_ok() {
-            self.backlog_bytes += chunk.frames(Form::Plain).len() as u64;
-            self.backlog.push_back(chunk);
-        }
-        self.trim(limits);
-    }
-
-    /// Drops what is beyond the limits, whoever waits for it; and, once there is enough of it to be worth a look at
-    /// every viewer, what all of them have taken.
-    fn trim(&mut self, limits: &Limits) {
-        while self.backlog.len() > limits.backlog_chunks
-            || self.backlog_bytes > limits.backlog.0 && self.backlog.len() > MIN_BACKLOG_CHUNKS
-        {
-            self.drop_oldest();
-        }
-        if self.backlog_bytes >= self.trim_at_bytes || self.backlog.len() >= self.trim_at_chunks {
-            self.drop_taken();
-        }
-    }
-
-    fn drop_taken(&mut self) {
-        // What a viewer has taken it holds itself until it is written, so the count runs behind rather than ahead.
-        let taken = self.viewers.values().map(|progress| progress.taken()).min();
-        let taken = taken.unwrap_or(self.next_sequence);
-        while self.backlog.front().is_some_and(|chunk| chunk.next_sequence() <= taken) {
-            self.drop_oldest();
-        }
-        if self.backlog.is_empty() {
-            self.backlog = VecDeque::new();
-        }
-        self.trim_at_bytes = self.backlog_bytes + TRIM_BYTES;
-        self.trim_at_chunks = self.backlog.len() + TRIM_CHUNKS;
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(chunk) = self.backlog.pop_front() {
-            self.backlog_bytes -= chunk.frames(Form::Plain).len() as u64;
-        }
-    }
-
-    fn unfeed(&mut self) {
-        self.fed = false;
-        self.encoding = None;
     }
 }

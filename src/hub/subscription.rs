@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
 use super::Channel;
-use crate::chunk::Chunk;
+use super::catch_up::CatchUp;
+use crate::chunk::{Chunk, LineNumber};
 
 /// A viewer that took nothing for so long is not waited for by a source that reads a backlog.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What counts as taken by a viewer that catches up: it holds back nothing that is published meanwhile.
+const CATCHING_UP: u64 = u64::MAX;
 
 /// Times are kept as milliseconds since this one, to fit an atomic.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -33,11 +37,27 @@ impl Progress {
         }
     }
 
+    pub(super) fn of_catching_up() -> Self {
+        Self::new(CATCHING_UP)
+    }
+
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.taken() == CATCHING_UP
+    }
+
+    pub(super) fn attach(&self, taken: u64) {
+        self.taken.store(taken, Ordering::Relaxed);
+    }
+
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Whether a source may wait for it.
     pub(super) fn reads(&self) -> bool {
+        if self.is_catching_up() {
+            return false;
+        }
         match self.blocked_since.load(Ordering::Relaxed) {
             0 => true,
             since => Duration::from_millis(now_millis().saturating_sub(since)) < PATIENCE,
@@ -52,12 +72,39 @@ fn now_millis() -> u64 {
 /// What waits for a viewer.
 #[derive(Debug)]
 pub enum Next {
-    /// This chunk.
-    Chunk(Arc<Chunk>),
+    /// A chunk.
+    Chunk {
+        /// The chunk.
+        chunk: Arc<Chunk>,
+        /// Whether more history follows it at once.
+        backlog: bool,
+    },
     /// Nothing yet.
     Nothing,
     /// It fell behind: what it should have got is gone.
     Overrun,
+}
+
+/// A place in the run of what is published.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// What was published behind the place already.
+    pub(super) waiting: Vec<Weak<Chunk>>,
+    /// Sequence number behind the last chunk before the place.
+    pub(super) taken: u64,
+    /// The number of the first line behind it.
+    pub(super) next_line: LineNumber,
+    /// Gets what is published from now on.
+    pub(super) receiver: broadcast::Receiver<Weak<Chunk>>,
+}
+
+/// A chunk that was not taken by the receiver, or given back.
+#[derive(Debug)]
+enum Waiting {
+    /// It is kept alive by the channel for as long as that has room.
+    Published(Weak<Chunk>),
+    /// It was made for this viewer, or for those who joined with it.
+    Own(Arc<Chunk>),
 }
 
 /// A viewer's place between history and live lines. Dropping it leaves the channel.
@@ -65,10 +112,15 @@ pub enum Next {
 pub struct Subscription {
     channel: Arc<Channel>,
     id: u64,
-    history: Option<Arc<Chunk>>,
-    /// What was taken and given back, before what the receiver holds. It keeps no chunk alive.
-    returned: VecDeque<Weak<Chunk>>,
-    receiver: broadcast::Receiver<Weak<Chunk>>,
+    /// What comes before what the receiver holds. Of what was published it keeps nothing alive.
+    waiting: VecDeque<Waiting>,
+    /// None while it catches up.
+    receiver: Option<broadcast::Receiver<Weak<Chunk>>>,
+    catch_up: Option<Box<CatchUp>>,
+    /// Published chunks before this one are history to the viewer.
+    history_ends_at: u64,
+    /// The number of the first line that it gets of those that are published.
+    next_line: LineNumber,
     progress: Arc<Progress>,
 }
 
@@ -76,18 +128,56 @@ impl Subscription {
     pub(super) fn new(
         channel: Arc<Channel>,
         id: u64,
-        history: Arc<Chunk>,
-        receiver: broadcast::Receiver<Weak<Chunk>>,
+        attached: Option<Attached>,
+        catch_up: Option<CatchUp>,
         progress: Arc<Progress>,
     ) -> Self {
-        Self {
+        let mut subscription = Self {
             channel,
             id,
-            history: Some(history),
-            returned: VecDeque::new(),
-            receiver,
+            waiting: VecDeque::new(),
+            receiver: None,
+            next_line: catch_up
+                .as_ref()
+                .map_or_else(LineNumber::default, |catch_up| catch_up.joined_at),
+            catch_up: catch_up.map(Box::new),
+            history_ends_at: 0,
             progress,
+        };
+        if let Some(attached) = attached {
+            subscription.attach(attached);
         }
+        subscription
+    }
+
+    /// Puts chunks before all that waits.
+    pub(super) fn begin_with(&mut self, chunks: impl IntoIterator<Item = Arc<Chunk>>) {
+        let mut waiting: VecDeque<_> = chunks.into_iter().map(Waiting::Own).collect();
+        waiting.append(&mut self.waiting);
+        self.waiting = waiting;
+    }
+
+    /// Whether lines are the first that waits, or will be.
+    pub(super) fn begins_with_lines(&self) -> bool {
+        self.catch_up.is_some() || self.waiting.front().is_some_and(Waiting::is_lines)
+    }
+
+    pub(super) fn catch_up_mut(&mut self) -> Option<&mut CatchUp> {
+        self.catch_up.as_deref_mut()
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Becomes live.
+    pub(super) fn attach(&mut self, attached: Attached) {
+        self.history_ends_at = attached.taken + attached.waiting.len() as u64;
+        self.next_line = attached.next_line;
+        self.waiting
+            .extend(attached.waiting.into_iter().map(Waiting::Published));
+        self.receiver = Some(attached.receiver);
+        self.catch_up = None;
     }
 
     /// The channel it belongs to.
@@ -97,53 +187,132 @@ impl Subscription {
 
     /// What waits next, without waiting for it.
     pub fn try_next(&mut self) -> Next {
-        if let Some(history) = self.history.take() {
-            return Next::Chunk(history);
+        if let Some(next) = self.take_waiting() {
+            return next;
         }
-        if let Some(chunk) = self.returned.pop_front() {
-            if self.returned.is_empty() {
-                self.returned = VecDeque::new();
+        if self.catch_up.is_some() {
+            return self.step_without_reading();
+        }
+        match self.receiver.as_mut().map(broadcast::Receiver::try_recv) {
+            Some(Ok(chunk)) => self.held(&chunk),
+            Some(Err(TryRecvError::Empty)) => Next::Nothing,
+            Some(Err(TryRecvError::Lagged(_) | TryRecvError::Closed)) | None => Next::Overrun,
+        }
+    }
+
+    pub(super) fn take_waiting(&mut self) -> Option<Next> {
+        let next = match self.waiting.pop_front()? {
+            Waiting::Published(chunk) => self.held(&chunk),
+            Waiting::Own(chunk) => Next::Chunk {
+                chunk,
+                backlog: self.has_history(),
+            },
+        };
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(next)
+    }
+
+    /// Whether what comes next is from before the viewer joined.
+    fn has_history(&self) -> bool {
+        self.catch_up.is_some()
+            || match self.waiting.front() {
+                Some(Waiting::Own(_)) => true,
+                Some(Waiting::Published(chunk)) => chunk.upgrade().is_some_and(|chunk| self.is_history(&chunk)),
+                None => false,
             }
-            return held(&chunk);
-        }
-        match self.receiver.try_recv() {
-            Ok(chunk) => held(&chunk),
-            Err(TryRecvError::Empty) => Next::Nothing,
-            Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => Next::Overrun,
-        }
+    }
+
+    fn is_history(&self, chunk: &Chunk) -> bool {
+        chunk
+            .numbers()
+            .is_some_and(|numbers| numbers.next_sequence <= self.history_ends_at)
+    }
+
+    fn held(&self, chunk: &Weak<Chunk>) -> Next {
+        let Some(chunk) = chunk.upgrade() else {
+            return Next::Overrun;
+        };
+        let last = chunk
+            .numbers()
+            .is_none_or(|numbers| numbers.next_sequence >= self.history_ends_at);
+        Next::Chunk { chunk, backlog: !last }
     }
 
     /// Waits until something waits, and takes it. Loses nothing when it is dropped before.
     pub async fn next(&mut self) -> Next {
-        match self.try_next() {
-            Next::Nothing => match self.receiver.recv().await {
-                Ok(chunk) => held(&chunk),
+        loop {
+            match self.try_next() {
+                Next::Nothing => {}
+                next => return next,
+            }
+            if self.catch_up.is_some() {
+                match self.catch_up().await {
+                    Next::Nothing => continue,
+                    next => return next,
+                }
+            }
+            let Some(receiver) = &mut self.receiver else {
+                return Next::Overrun;
+            };
+            return match receiver.recv().await {
+                Ok(chunk) => self.held(&chunk),
                 Err(_) => Next::Overrun,
-            },
-            next => next,
+            };
         }
     }
 
-    /// Gives the chunk back that was taken last, to be taken again next. It may be pushed out until then.
-    pub fn give_back(&mut self, chunk: &Arc<Chunk>) {
-        self.returned.push_front(Arc::downgrade(chunk));
+    /// Gives the chunk back that was taken last, to be taken again next. It may be pushed out until then, if it was
+    /// published.
+    pub fn give_back(&mut self, chunk: Arc<Chunk>) {
+        self.waiting.push_front(match chunk.is_published() {
+            true => Waiting::Published(Arc::downgrade(&chunk)),
+            false => Waiting::Own(chunk),
+        });
     }
 
     /// Whether what waits next has been pushed out of the backlog.
     pub fn is_overrun(&mut self) -> bool {
-        if self.returned.is_empty() {
-            match self.receiver.try_recv() {
-                Ok(chunk) => self.returned.push_back(chunk),
-                Err(TryRecvError::Empty) => return false,
-                Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => return true,
+        if self.waiting.is_empty() {
+            match self.receiver.as_mut().map(broadcast::Receiver::try_recv) {
+                Some(Ok(chunk)) => self.waiting.push_back(Waiting::Published(chunk)),
+                Some(Err(TryRecvError::Empty)) | None => return false,
+                Some(Err(TryRecvError::Lagged(_) | TryRecvError::Closed)) => return true,
             }
         }
-        self.returned.front().is_some_and(|chunk| chunk.strong_count() == 0)
+        match self.waiting.front() {
+            Some(Waiting::Published(chunk)) => chunk.strong_count() == 0,
+            Some(Waiting::Own(_)) | None => false,
+        }
+    }
+
+    /// How many lines it has not been given of those that were published up to now, when it has been given those before
+    /// `next_line`, or none where that is none. Not the exact number but the least it can be where it was catching up.
+    pub fn lost(&self, next_line: Option<LineNumber>) -> u64 {
+        let published = self.channel.next_line().since(next_line.unwrap_or(self.next_line));
+        let own: u64 = self
+            .waiting
+            .iter()
+            .map(|waiting| match waiting {
+                Waiting::Own(chunk) if chunk.numbers().is_none() => chunk.lines(),
+                Waiting::Own(_) | Waiting::Published(_) => 0,
+            })
+            .sum();
+        published + own
+    }
+
+    /// Whether it reads lines from before the ones that the channel holds.
+    pub fn is_catching_up(&self) -> bool {
+        self.catch_up.is_some()
     }
 
     /// A whole chunk was handed to the kernel.
     pub fn took(&self, chunk: &Chunk) {
-        self.progress.taken.store(chunk.next_sequence(), Ordering::Relaxed);
+        let Some(numbers) = chunk.numbers() else {
+            return;
+        };
+        self.progress.taken.store(numbers.next_sequence, Ordering::Relaxed);
         if let Some(round) = chunk.count_taken() {
             self.channel.set_round(round);
         }
@@ -156,8 +325,13 @@ impl Subscription {
     }
 }
 
-fn held(chunk: &Weak<Chunk>) -> Next {
-    chunk.upgrade().map_or(Next::Overrun, Next::Chunk)
+impl Waiting {
+    fn is_lines(&self) -> bool {
+        match self {
+            Self::Published(chunk) => chunk.upgrade().is_some_and(|chunk| chunk.event().is_none()),
+            Self::Own(chunk) => chunk.event().is_none(),
+        }
+    }
 }
 
 impl Drop for Subscription {

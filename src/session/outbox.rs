@@ -8,13 +8,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::chunk::{Chunk, Event, Form, LineNumber};
 use crate::hub::{Next, Subscription};
+use crate::position::Position;
 use crate::ws::Transport;
+
+use super::Protocol;
 
 /// Chunks handed to the kernel in one call. A viewer that is far behind gets 64 × 64 KiB at most, more than a socket
 /// takes at a time.
 const MAX_CHUNKS: usize = 64;
 /// A chunk each, one more for a first one that is split, and one for what answers the client.
 const MAX_SLICES: usize = MAX_CHUNKS + 2;
+/// Chunks that were made for one viewer alone are no part of the backlog, so it holds few of them.
+const MAX_OWN_CHUNKS: usize = 4;
 /// From here on answers wait until the client has read some: eight of the longest Pongs.
 const MUCH_CONTROL_BYTES: usize = 1024;
 
@@ -29,12 +34,32 @@ pub(super) enum Flushed {
     Failed(io::Error),
 }
 
+/// A chunk on its way out.
+#[derive(Debug)]
+struct Parcel {
+    chunk: Arc<Chunk>,
+    form: Form,
+}
+
+impl Parcel {
+    fn frames(&self) -> &[u8] {
+        self.chunk.frames(self.form)
+    }
+
+    fn rest_of_frame(&self, sent: usize) -> &[u8] {
+        self.chunk.rest_of_frame(self.form, sent)
+    }
+
+    fn lines_within(&self, sent: usize) -> u64 {
+        self.chunk.lines_within(self.form, sent)
+    }
+}
+
 /// The chunk being written, and frames of our own that wait for its next frame boundary.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    /// The form in which this viewer gets chunks.
-    form: Form,
-    current: Option<Arc<Chunk>>,
+    protocol: Protocol,
+    current: Option<Parcel>,
     /// Bytes of the current chunk that went out.
     offset: usize,
     overrun: bool,
@@ -45,13 +70,15 @@ pub(super) struct Outbox {
     uncounted: usize,
     /// The number of the line after the last one that went out whole in a whole chunk.
     next_line: Option<LineNumber>,
+    /// The place behind the last chunk that went out whole, where the protocol tells it.
+    position: Option<Box<Position>>,
 }
 
 impl Outbox {
-    /// An outbox that sends `head` before all else, and then chunks in this form.
-    pub(super) fn new(head: Vec<u8>, form: Form) -> Self {
+    /// An outbox that sends `head` before all else; it ends where a frame may begin.
+    pub(super) fn new(protocol: Protocol, head: Vec<u8>) -> Self {
         Self {
-            form,
+            protocol,
             current: None,
             offset: 0,
             overrun: false,
@@ -59,6 +86,7 @@ impl Outbox {
             control: head,
             control_sent: 0,
             next_line: None,
+            position: None,
         }
     }
 
@@ -84,9 +112,12 @@ impl Outbox {
 
     pub(super) fn put(&mut self, next: Next) {
         match next {
-            Next::Chunk(chunk) => {
-                self.next_line.get_or_insert(chunk.first_line());
-                self.current = Some(chunk);
+            Next::Chunk { chunk, backlog } => {
+                if self.next_line.is_none() {
+                    self.next_line = chunk.numbers().map(|numbers| numbers.first_line);
+                }
+                let form = self.protocol.form(backlog);
+                self.current = Some(Parcel { chunk, form });
                 self.offset = 0;
             }
             Next::Overrun => self.overrun = true,
@@ -126,29 +157,34 @@ impl Outbox {
             return gathered;
         }
         let mut next = self.current.take();
+        let mut own = 0;
         for (index, slot) in gathered.iter_mut().enumerate() {
-            let Some(chunk) = next.take() else {
+            let Some(parcel) = next.take() else {
                 break;
             };
-            if index > 0 && !chunk.has(self.form) {
+            if index > 0 && !parcel.chunk.has(parcel.form) {
                 // A form that must be made takes a while: one at a time, and only when there is room for it.
-                next = Some(chunk);
+                next = Some(parcel);
                 break;
             }
-            let ends_stream = matches!(chunk.event(), Some(Event::Removed | Event::Shutdown));
-            *slot = Some(chunk);
-            if ends_stream {
+            let ends_stream = parcel.chunk.event().is_some_and(Event::ends_stream);
+            own += usize::from(!parcel.chunk.is_published());
+            *slot = Some(parcel);
+            if ends_stream || own >= MAX_OWN_CHUNKS {
                 break;
             }
             match subscription.try_next() {
-                Next::Chunk(chunk) => next = Some(chunk),
+                Next::Chunk { chunk, backlog } => {
+                    let form = self.protocol.form(backlog);
+                    next = Some(Parcel { chunk, form });
+                }
                 Next::Overrun => self.overrun = true,
                 Next::Nothing => {}
             }
         }
         // Taken for a slot that it did not get.
-        if let Some(chunk) = next {
-            subscription.give_back(&chunk);
+        if let Some(parcel) = next {
+            subscription.give_back(parcel.chunk);
         }
         gathered
     }
@@ -171,8 +207,8 @@ impl Outbox {
         add(before_control);
         add(self.control.get(self.control_sent..).unwrap_or_default());
         add(after_control);
-        for chunk in gathered.iter().skip(1).map_while(Option::as_ref) {
-            add(chunk.frames(self.form));
+        for parcel in gathered.iter().skip(1).map_while(Option::as_ref) {
+            add(parcel.frames());
         }
         match slices.get(..count) {
             // Chunks without bytes, such as an event that the plain protocol does not tell.
@@ -183,13 +219,13 @@ impl Outbox {
 
     /// The rest of the current chunk, split where control frames may go out.
     fn split_current<'a>(&self, gathered: &'a Gathered) -> (&'a [u8], &'a [u8]) {
-        let Some(chunk) = gathered.first().and_then(Option::as_ref) else {
+        let Some(parcel) = gathered.first().and_then(Option::as_ref) else {
             return (&[], &[]);
         };
-        let rest = chunk.frames(self.form).get(self.offset..).unwrap_or_default();
+        let rest = parcel.frames().get(self.offset..).unwrap_or_default();
         let cut = match self.control.is_empty() || self.control_sent > 0 {
             true => 0,
-            false => chunk.rest_of_frame(self.form, self.offset).len(),
+            false => parcel.rest_of_frame(self.offset).len(),
         };
         rest.split_at_checked(cut).unwrap_or((rest, &[]))
     }
@@ -217,23 +253,31 @@ impl Outbox {
         let mut event = None;
         let mut read_at = None;
         let mut waiting = gathered.iter_mut().filter_map(Option::take);
-        for chunk in waiting.by_ref() {
-            let rest = chunk.frames(self.form).len() - self.offset;
+        for parcel in waiting.by_ref() {
+            let rest = parcel.frames().len() - self.offset;
             if sent < rest || rest > 0 && sent == 0 {
                 self.offset += sent;
-                self.current = Some(chunk);
+                self.current = Some(parcel);
                 break;
             }
             sent -= rest;
             self.offset = 0;
-            self.next_line = Some(chunk.next_line());
+            let chunk = parcel.chunk;
+            self.next_line = chunk.next_line().or(self.next_line);
+            if self.protocol.tells_positions() {
+                let end = &chunk.span().end;
+                match &mut self.position {
+                    Some(position) => position.as_mut().clone_from(end),
+                    None => self.position = Some(Box::new(end.as_ref().clone())),
+                }
+            }
             read_at = read_at.or(chunk.read_at());
             event = chunk.event();
             metrics.lines_delivered.increment(chunk.lines());
             subscription.took(&chunk);
         }
-        for chunk in waiting.rev() {
-            subscription.give_back(&chunk);
+        for parcel in waiting.rev() {
+            subscription.give_back(parcel.chunk);
         }
         if let Some(read_at) = read_at {
             metrics.delivered(read_at);
@@ -244,29 +288,39 @@ impl Outbox {
     /// How many lines of the chunk that is being written went out whole, and how many are whole with the rest of a frame
     /// that is cut.
     pub(super) fn lines_within_current(&self) -> (u64, u64) {
-        self.current.as_ref().map_or((0, 0), |chunk| {
-            let whole_at = self.offset + chunk.rest_of_frame(self.form, self.offset).len();
-            (
-                chunk.lines_within(self.form, self.offset),
-                chunk.lines_within(self.form, whole_at),
-            )
+        self.current.as_ref().map_or((0, 0), |parcel| {
+            let whole_at = self.offset + parcel.rest_of_frame(self.offset).len();
+            (parcel.lines_within(self.offset), parcel.lines_within(whole_at))
         })
     }
 
-    /// How many lines up to `next_line` the viewer does not get, when a frame that is cut is still sent whole.
-    pub(super) fn lines_lost(&self, next_line: LineNumber) -> u64 {
+    /// How many lines the viewer does not get, when a frame that is cut is still sent whole.
+    pub(super) fn lines_lost(&self, subscription: &Subscription) -> u64 {
         let (_, whole) = self.lines_within_current();
-        let sent_to = match &self.current {
-            Some(chunk) => Some(chunk.first_line().plus(whole)),
-            None => self.next_line,
-        };
-        sent_to.map_or(0, |sent_to| next_line.since(sent_to))
+        match &self.current {
+            Some(Parcel { chunk, .. }) => match chunk.numbers() {
+                Some(numbers) => subscription.lost(Some(numbers.first_line.plus(whole))),
+                None => chunk.lines() - whole + subscription.lost(self.next_line),
+            },
+            None => subscription.lost(self.next_line),
+        }
+    }
+
+    /// The place behind the last lines that the viewer gets, when a frame that is cut is still sent whole. None where
+    /// it gets none, or the protocol does not tell.
+    pub(super) fn position(&self) -> Option<&Position> {
+        match &self.current {
+            Some(parcel) if self.protocol.tells_positions() && !parcel.rest_of_frame(self.offset).is_empty() => {
+                Some(&parcel.chunk.span().end)
+            }
+            _ => self.position.as_deref(),
+        }
     }
 
     /// What must still go out before anything else may: the rest of a frame that is cut, then whole control frames.
     pub(super) fn into_rest(self) -> Vec<u8> {
         let mut rest = match &self.current {
-            Some(chunk) => chunk.rest_of_frame(self.form, self.offset).to_vec(),
+            Some(parcel) => parcel.rest_of_frame(self.offset).to_vec(),
             None => Vec::new(),
         };
         rest.extend_from_slice(self.control.get(self.control_sent..).unwrap_or_default());
@@ -275,4 +329,4 @@ impl Outbox {
 }
 
 /// What one write is made of; filled from the front.
-type Gathered = [Option<Arc<Chunk>>; MAX_CHUNKS];
+type Gathered = [Option<Parcel>; MAX_CHUNKS];

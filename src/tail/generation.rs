@@ -3,22 +3,27 @@
 //! A name lives on while files come and go behind it; each of them is a generation. Its identity is the descriptor
 //! that is held open (nobody else can get its inode number meanwhile) and the bytes that were read last.
 
+mod block;
 mod encoding;
 mod holes;
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::content::{Content, ReadAt};
 use super::file::{FileId, Stamp, read_full, read_up_to};
 use super::history::{self, Start};
-use super::marker::{Content, Marker};
-use crate::chunk::{Batch, CHUNK_BYTES};
+use super::marker::{Compared, Marker};
+use super::replay::Held;
+use crate::chunk::{Batch, CHUNK_BYTES, Lines};
 use crate::decode::Decoder;
 use crate::lines;
-use crate::position::HEAD_BYTES;
+use crate::position::{HEAD_BYTES, Identity, Mark, Place, Within};
 use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls};
+use block::Block;
 
 /// Bytes read at a time: as much as a chunk holds.
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
@@ -59,13 +64,18 @@ pub(super) struct Rules {
 /// A file that is being read.
 #[derive(Debug)]
 pub(super) struct Generation {
-    file: File,
+    file: Arc<Content>,
     id: FileId,
+    identity: Identity,
+    /// What those who catch up know of it; none where it is read for one of them.
+    held: Option<Arc<Held>>,
     rules: Rules,
     /// Where the next byte is read.
     offset: u64,
+    /// Behind the last line that was handed on, or where reading began.
+    place: Place,
     /// The first bytes of the file as they were read; as many as there are before the offset, up to [`HEAD_BYTES`].
-    head: Vec<u8>,
+    head: Arc<[u8]>,
     marker: Marker,
     /// From the offset up to here there are only NULs, as far as they were looked at.
     hole_end: u64,
@@ -88,15 +98,28 @@ pub(super) struct Generation {
 impl Generation {
     /// A file at its first byte.
     pub(super) fn from_start(file: File, metadata: &Metadata, rules: Rules) -> Self {
+        let file = Arc::new(Content::Plain(Arc::new(file)));
+        let held = Held::new(Arc::clone(&file), metadata, rules.decoder);
+        Self {
+            held: Some(Arc::new(held)),
+            ..Self::reader(file, FileId::of(metadata), Identity::of(metadata), rules)
+        }
+    }
+
+    /// A reader of a file at its first byte, which nobody else knows of.
+    pub(super) fn reader(file: Arc<Content>, id: FileId, identity: Identity, rules: Rules) -> Self {
         let decoder = rules.decoder;
         let unit = decoder.map_or(Unit::Byte, Decoder::unit);
         let splitter = Splitter::new(unit, rules.max_line);
         Self {
             file,
-            id: FileId::of(metadata),
+            id,
+            identity,
+            held: None,
             rules,
             offset: 0,
-            head: Vec::new(),
+            place: Place::start_of(identity),
+            head: Arc::default(),
             marker: Marker::default(),
             hole_end: 0,
             stamp: None,
@@ -115,6 +138,30 @@ impl Generation {
         self.id
     }
 
+    /// What those who catch up know of it; none where it is read for one of them.
+    pub(super) fn held(&self) -> Option<&Arc<Held>> {
+        self.held.as_ref()
+    }
+
+    /// Makes it known to those who catch up as one that begins again where it is.
+    pub(super) fn begin_again(&mut self) {
+        let again = self.held.as_ref().map(|held| {
+            held.end_at(self.place.offset());
+            Arc::new(held.again_from(self.place))
+        });
+        self.held = again;
+    }
+
+    /// Where the next byte is read.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The place behind the last line that was handed on, or where reading began.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
     /// Whether it is being read again after a truncation.
     pub(super) fn replays(&self) -> bool {
         self.offset < self.replay_end
@@ -127,7 +174,7 @@ impl Generation {
 
     /// Bytes it holds now.
     pub(super) fn size(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.size())
+        self.file.size()
     }
 
     /// When its last line without an end was last added to, where it is waiting to be sent.
@@ -143,11 +190,11 @@ impl Generation {
     /// Compares the beginning of a new file with that of this one: its first line at least.
     pub(super) fn compare_beginning(&self, other: &Self) -> io::Result<Beginning> {
         let line_end = self.head.iter().position(|&b| b == b'\n');
-        let first_line = line_end.map_or(self.head.as_slice(), |end| self.head.get(..=end).unwrap_or_default());
+        let first_line = line_end.map_or(&*self.head, |end| self.head.get(..=end).unwrap_or_default());
         if first_line.is_empty() {
             return Ok(Beginning::Other);
         }
-        let start = read_up_to(&other.file, 0, first_line.len())?;
+        let start = read_up_to(&*other.file, 0, first_line.len())?;
         Ok(match first_line.strip_prefix(start.as_slice()) {
             Some([]) => Beginning::Same,
             Some(_) => Beginning::Open,
@@ -156,33 +203,33 @@ impl Generation {
     }
 
     /// Compares the file with what was read of it.
-    pub(super) fn check(&mut self) -> io::Result<Content> {
+    pub(super) fn check(&mut self) -> io::Result<Compared> {
         let stamp = Stamp::of(&self.file.metadata()?);
         let before = self.stamp.replace(stamp);
-        let content = self.marker.check(&self.file)?;
+        let content = self.marker.check(&*self.file)?;
         let touched = before.is_some_and(|before| before != stamp && before.size == stamp.size);
-        if content == Content::Same && touched && read_up_to(&self.file, 0, self.head.len())? != self.head {
-            return Ok(Content::Other);
+        if content == Compared::Same && touched && read_up_to(&*self.file, 0, self.head.len())? != *self.head {
+            return Ok(Compared::Other);
         }
         Ok(content)
     }
 
-    /// The last whole lines before what is to be read next, for those who connect.
-    pub(super) fn history(&self, lines: usize, buffer: &mut [u8], now: Instant) -> io::Result<Batch> {
-        let file = self.file.try_clone()?;
-        let mut reader = Self::from_start(file, &self.file.metadata()?, self.rules.clone());
+    /// The last whole lines before what is to be read next, for those who connect, and the place before them.
+    pub(super) fn history(&self, lines: usize, buffer: &mut [u8], now: Instant) -> io::Result<(Place, Vec<Lines>)> {
+        let mut reader = Self::reader(Arc::clone(&self.file), self.id, self.identity, self.rules.clone());
         let end = self.offset - (self.splitter.held() as u64).min(self.offset);
         let end = reader.seek_last_lines_before(end, lines)?;
-        reader.read_to(end, buffer, now)
+        let start = reader.place;
+        Ok((start, reader.read_to(end, buffer, now, lines)?))
     }
 
-    /// Reads up to `end`, into one batch.
-    pub(super) fn read_to(&mut self, end: u64, buffer: &mut [u8], now: Instant) -> io::Result<Batch> {
-        let mut batch = Batch::default();
+    /// Reads up to `end`; the last `keep` lines get marks.
+    pub(super) fn read_to(&mut self, end: u64, buffer: &mut [u8], now: Instant, keep: usize) -> io::Result<Vec<Lines>> {
+        let mut all = Vec::new();
         loop {
-            match self.read(buffer, end, now, &mut |text| batch.push(text))? {
+            match self.read(buffer, end, now, keep, &mut |lines| all.push(lines))? {
                 Step::Took(_) | Step::Skipped => {}
-                Step::End | Step::Changed => return Ok(batch),
+                Step::End | Step::Changed => return Ok(all),
             }
         }
     }
@@ -193,38 +240,50 @@ impl Generation {
         self.seek_last_lines_before(size, lines)
     }
 
-    fn seek_last_lines_before(&mut self, size: u64, lines: usize) -> io::Result<u64> {
+    /// The same of the first `size` bytes.
+    pub(super) fn seek_last_lines_before(&mut self, size: u64, lines: usize) -> io::Result<u64> {
         self.detect_from_file(size)?;
         let unit = self.splitter.unit();
-        let (start, end) = match history::find_last_lines(&self.file, size, unit, lines)? {
-            Start::Line { start, end } => {
-                self.splitter = Splitter::new(unit, self.rules.max_line);
-                (start, end)
-            }
-            Start::InsideLine { start, end } => {
-                self.splitter = Splitter::inside_line(unit, self.rules.max_line);
-                (start, end)
-            }
+        let (start, end, within) = match history::find_last_lines(&*self.file, size, unit, lines)? {
+            Start::Line { start, end } => (start, end, Within::Nothing),
+            Start::InsideLine { start, end } => (start, end, Within::CutLine),
         };
-        self.offset = start;
-        self.hole_end = start;
+        self.go_to(start, within)?;
+        Ok(end)
+    }
+
+    /// Goes to an offset, where reading begins.
+    pub(super) fn go_to(&mut self, offset: u64, within: Within) -> io::Result<()> {
+        let (unit, max_line) = (self.splitter.unit(), self.rules.max_line);
+        self.splitter = match within {
+            Within::Nothing => Splitter::new(unit, max_line),
+            Within::PartialLine => Splitter::after_partial_line(unit, max_line),
+            Within::CutLine => Splitter::inside_line(unit, max_line),
+        };
+        self.offset = offset;
+        self.hole_end = offset;
         self.partial_since = None;
         self.remember_head()?;
-        self.marker = Marker::before(&self.file, start)?;
-        Ok(end)
+        self.marker = Marker::before(&*self.file, offset)?;
+        self.place = Place::new(self.identity, offset, within, &self.head, self.marker.bytes());
+        Ok(())
     }
 
     /// Begins anew after a truncation: at the first byte where the file begins with other bytes than before and holds no
     /// more than `max_lines`, else at the last lines.
     pub(super) fn restart(&mut self, max_lines: usize, last_lines: usize) -> io::Result<()> {
+        if let Some(held) = &self.held {
+            held.renew();
+        }
+        self.place = Place::start_of(self.identity);
         let size = self.size()?;
-        let start = read_up_to(&self.file, 0, self.head.len())?;
+        let start = read_up_to(&*self.file, 0, self.head.len())?;
         // A hole tells nothing: one at the beginning is what each truncation under a writer without `O_APPEND` leaves.
         let is_hole = leading_nuls(&start) >= HOLE_BYTES;
         let begins_as_before = !start.is_empty() && !is_hole && self.head.starts_with(&start);
         if !begins_as_before {
             // What was only cut keeps its encoding.
-            self.decoder = self.rules.decoder;
+            self.set_decoder(self.rules.decoder);
             self.sample = Vec::new();
             self.sampled_to = 0;
             self.detect_from_file(size)?;
@@ -234,9 +293,9 @@ impl Generation {
         self.partial_since = None;
         self.offset = 0;
         self.hole_end = 0;
-        self.head = Vec::new();
+        self.head = Arc::default();
         self.marker = Marker::default();
-        if begins_as_before || history::has_more_lines(&self.file, size, unit, max_lines)? {
+        if begins_as_before || history::has_more_lines(&*self.file, size, unit, max_lines)? {
             self.seek_last_lines(last_lines)?;
         }
         self.replay_end = size;
@@ -249,13 +308,14 @@ impl Generation {
         Ok(())
     }
 
-    /// Reads one block, but not beyond `limit`, and hands on the lines that it ends.
+    /// Reads one block, but not beyond `limit`, and hands on the lines that it ends. The last `keep` of them get marks.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
         limit: u64,
         now: Instant,
-        take: &mut impl FnMut(&str),
+        keep: usize,
+        take: &mut impl FnMut(Lines),
     ) -> io::Result<Step> {
         let room = usize::try_from(limit.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let room = room.min(buffer.len());
@@ -279,18 +339,13 @@ impl Generation {
         if text.is_empty() {
             return self.cross_hole(bytes);
         }
-        let bom = match self.offset {
-            0 => self.decoder().bom_len(text),
-            _ => 0,
-        };
-        let (decoder, splitter) = (self.decoder(), &mut self.splitter);
-        lines::feed(splitter, decoder, text.get(bom..).unwrap_or_default(), take);
-        if self.head.len() as u64 == self.offset {
+        self.split(text, keep, take);
+        if self.head.len() as u64 == self.offset && self.head.len() < HEAD_BYTES {
             // From what was read, not from the file, which may be another by the time that it is looked at again.
-            let room = HEAD_BYTES - self.head.len().min(HEAD_BYTES);
-            self.head.extend_from_slice(text.get(..room).unwrap_or(text));
+            let room = HEAD_BYTES - self.head.len();
+            self.head = [&*self.head, text.get(..room).unwrap_or(text)].concat().into();
         }
-        self.marker.extend(self.offset, text);
+        self.marker.extend(text);
         self.offset += text.len() as u64;
         self.hole_end = self.hole_end.max(self.offset);
         self.remember_head()?;
@@ -298,14 +353,50 @@ impl Generation {
         Ok(Step::Took(text.len()))
     }
 
-    /// Sends the last line without its end as it is: up to its last whole character, or all of it when nothing more
+    /// Makes lines of the next bytes.
+    fn split(&mut self, text: &[u8], keep: usize, take: &mut impl FnMut(Lines)) {
+        let decoder = self.decoder();
+        let bom = match self.offset {
+            0 => decoder.bom_len(text),
+            _ => 0,
+        };
+        let block = Block {
+            identity: self.identity,
+            head: &self.head,
+            before: self.marker.bytes(),
+            offset: self.offset,
+            bytes: text,
+        };
+        let (splitter, place) = (&mut self.splitter, &mut self.place);
+        let mut batch = Batch::default();
+        let mut hand_on = |batch: &mut Batch| {
+            let lines = block.seal(std::mem::take(batch), keep);
+            *place = lines.end();
+            take(lines);
+        };
+        let text_offset = block.offset + bom as u64;
+        lines::feed(
+            splitter,
+            decoder,
+            text.get(bom..).unwrap_or_default(),
+            &mut |line, end| {
+                if !batch.has_room_for(line) {
+                    hand_on(&mut batch);
+                }
+                batch.push(line, text_offset + end as u64);
+            },
+        );
+        if !batch.is_empty() {
+            hand_on(&mut batch);
+        }
+    }
+
+    /// Hands out the last line without its end as it is: up to its last whole character, or all of it when nothing more
     /// can come.
-    pub(super) fn flush_partial(&mut self, all: bool, take: &mut impl FnMut(&str)) {
+    pub(super) fn flush_partial(&mut self, all: bool) -> Option<Lines> {
         self.partial_since = None;
         let decoder = self.decoder();
-        let Some(mut line) = self.splitter.partial() else {
-            return;
-        };
+        let mut line = self.splitter.partial()?;
         if !all && line.len == line.bytes.len() as u64 {
             line.bytes = line
                 .bytes
@@ -314,11 +405,24 @@ impl Generation {
             line.len = line.bytes.len() as u64;
         }
         if line.bytes.is_empty() {
-            return;
+            return None;
         }
-        take(&decoder.decode(line));
         let sent = line.bytes.len();
+        let text = decoder.decode(line).into_owned();
         self.splitter.part(sent);
+        // Of a cut line the rest is skipped; of another what was held back is still to come.
+        let within = match self.splitter.is_skipping() {
+            true => Within::CutLine,
+            false => Within::PartialLine,
+        };
+        let held = self.splitter.held();
+        let offset = self.offset - (held as u64).min(self.offset);
+        let before = self.marker.bytes();
+        let before = before.get(..before.len().saturating_sub(held)).unwrap_or_default();
+        self.place = Place::new(self.identity, offset, within, &self.head, before);
+        let mut batch = Batch::default();
+        batch.push(&text, offset);
+        Some(batch.into_lines(self.place, vec![Mark::At(self.place)]))
     }
 
     /// From now on it is read without being compared before: its end is where nothing is read.
@@ -330,7 +434,7 @@ impl Generation {
     /// was last compared. To find the end by reading nothing costs a call.
     fn read_block(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let seen_size = self.stamp.map_or(0, |stamp| stamp.size);
-        let first = match self.file.read_at(buffer, self.offset) {
+        let first = match self.file.read_some_at(buffer, self.offset) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
@@ -339,7 +443,7 @@ impl Generation {
             return Ok(first);
         }
         let rest = buffer.get_mut(first..).unwrap_or_default();
-        Ok(first + read_full(&self.file, self.offset + first as u64, rest)?)
+        Ok(first + read_full(&*self.file, self.offset + first as u64, rest)?)
     }
 
     /// Whether all is read that was there when the content was last compared.
@@ -352,15 +456,15 @@ impl Generation {
     fn is_still(&self, read: &[u8]) -> io::Result<bool> {
         if self.offset == 0 {
             let head = read.get(..HEAD_BYTES).unwrap_or(read);
-            return Ok(read_up_to(&self.file, 0, head.len())? == head && self.size()? >= read.len() as u64);
+            return Ok(read_up_to(&*self.file, 0, head.len())? == head && self.size()? >= read.len() as u64);
         }
-        Ok(self.marker.check(&self.file)? == Content::Same)
+        Ok(self.marker.check(&*self.file)? == Compared::Same)
     }
 
     fn remember_head(&mut self) -> io::Result<()> {
         if self.head.len() < HEAD_BYTES && (self.head.len() as u64) < self.offset {
             let len = usize::try_from(self.offset).map_or(HEAD_BYTES, |offset| offset.min(HEAD_BYTES));
-            self.head = read_up_to(&self.file, 0, len)?;
+            self.head = read_up_to(&*self.file, 0, len)?.into();
         }
         Ok(())
     }
@@ -387,13 +491,14 @@ mod tests {
     fn the_first_block_is_still_there_or_not() {
         let old = b"old line\n".repeat(200);
         let generation = generation(&old);
+        let file = generation.file.file().unwrap();
         assert!(generation.is_still(&old).unwrap());
-        generation.file.write_all_at(b"appended", old.len() as u64).unwrap();
+        file.write_all_at(b"appended", old.len() as u64).unwrap();
         assert!(generation.is_still(&old).unwrap());
-        generation.file.set_len(1200).unwrap();
+        file.set_len(1200).unwrap();
         assert!(!generation.is_still(&old).unwrap(), "cut behind the first KiB");
-        generation.file.set_len(0).unwrap();
-        generation.file.write_all_at(&b"new line\n".repeat(300), 0).unwrap();
+        file.set_len(0).unwrap();
+        file.write_all_at(&b"new line\n".repeat(300), 0).unwrap();
         assert!(!generation.is_still(&old).unwrap(), "written anew");
     }
 
@@ -407,7 +512,7 @@ mod tests {
             "nothing of it was read"
         );
         let mut buffer = vec![0; BLOCK_BYTES];
-        before.read_to(u64::MAX, &mut buffer, Instant::now()).unwrap();
+        before.read_to(u64::MAX, &mut buffer, Instant::now(), 0).unwrap();
         for (text, beginning) in [
             (b"".as_slice(), Beginning::Open),
             (b"fir", Beginning::Open),

@@ -1,11 +1,10 @@
 //! Finding the last lines of a file from its end, without reading the rest.
 
-use std::fs::File;
 use std::io;
 
-use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use super::content::ReadAt;
 use super::file::read_full;
 use super::generation::BLOCK_BYTES;
 use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
@@ -31,7 +30,7 @@ pub(super) enum Start {
 }
 
 /// Finds the last `lines` whole lines of the first `size` bytes; what stands behind the last line end is none.
-pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) -> io::Result<Start> {
+pub(super) fn find_last_lines(file: &impl ReadAt, size: u64, unit: Unit, lines: usize) -> io::Result<Start> {
     let width = unit.width() as u64;
     let mut buffer = vec![0; BLOCK_BYTES];
     // The block being looked at ends here, on a unit.
@@ -71,7 +70,7 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
         } else if text_end.is_some() && block_end == hole_end {
             // The first block in front of text: the file system may know that a hole goes far enough.
             let reach = hole_end.saturating_sub(MAX_HOLE_BETWEEN_BYTES) / width * width;
-            if seek(file, SeekFrom::Data(reach)).is_ok_and(|data| data >= block_end) {
+            if file.next_data(reach).is_ok_and(|data| data >= block_end) {
                 block_end = reach;
                 continue;
             }
@@ -89,7 +88,7 @@ pub(super) fn find_last_lines(file: &File, size: u64, unit: Unit, lines: usize) 
     }
 }
 
-fn ends_with_hole(file: &File, size: u64, buffer: &mut [u8]) -> io::Result<bool> {
+fn ends_with_hole(file: &impl ReadAt, size: u64, buffer: &mut [u8]) -> io::Result<bool> {
     let start = size.saturating_sub(HOLE_BYTES as u64);
     let read = read_full(file, start, buffer.get_mut(..HOLE_BYTES).unwrap_or_default())?;
     Ok(buffer
@@ -98,12 +97,12 @@ fn ends_with_hole(file: &File, size: u64, buffer: &mut [u8]) -> io::Result<bool>
 }
 
 /// Where the hole at the end of a file begins, as far as its file system knows holes; else its size.
-fn end_of_data(file: &File, size: u64) -> u64 {
+fn end_of_data(file: &impl ReadAt, size: u64) -> u64 {
     // There is data in front of the first, and none behind the second.
     let (mut some, mut none) = (0, size);
     while some < none {
         let middle = some + (none - some) / 2;
-        match seek(file, SeekFrom::Data(middle)) {
+        match file.next_data(middle) {
             Ok(data) => some = data.max(middle) + 1,
             Err(Errno::NXIO) => none = middle,
             Err(_) => return size,
@@ -112,7 +111,7 @@ fn end_of_data(file: &File, size: u64) -> u64 {
     some.min(size)
 }
 
-fn starts_with_hole(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<bool> {
+fn starts_with_hole(file: &impl ReadAt, start: u64, buffer: &mut [u8]) -> io::Result<bool> {
     let read = read_full(file, start, buffer.get_mut(..HOLE_BYTES).unwrap_or_default())?;
     Ok(buffer
         .get(..read)
@@ -120,7 +119,7 @@ fn starts_with_hole(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<bo
 }
 
 /// Whether the first `size` bytes hold more than `lines` line ends, or are too many to tell.
-pub(super) fn has_more_lines(file: &File, size: u64, unit: Unit, lines: usize) -> io::Result<bool> {
+pub(super) fn has_more_lines(file: &impl ReadAt, size: u64, unit: Unit, lines: usize) -> io::Result<bool> {
     let mut buffer = vec![0; BLOCK_BYTES];
     let (mut at, mut seen) = (0, 0);
     while at < size {
@@ -147,6 +146,7 @@ pub(super) fn has_more_lines(file: &File, size: u64, unit: Unit, lines: usize) -
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::{Seek, SeekFrom, Write};
 
     use super::*;

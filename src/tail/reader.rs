@@ -15,6 +15,7 @@ use tracing::error;
 
 use super::generation::BLOCK_BYTES;
 use super::pace::{MIN_PAUSE, MIN_WINDOW};
+use super::replay;
 use super::watch::{DirectoryWatch, Mark};
 use super::{Tail, Turn, Wakeups};
 use crate::decode::Decoder;
@@ -32,6 +33,7 @@ const MAX_THREADS: usize = 8;
 pub struct Reader {
     metrics: Arc<Metrics>,
     wakeups: Wakeups,
+    replays: replay::Shared,
     threads: Arc<Mutex<Threads>>,
 }
 
@@ -101,7 +103,7 @@ impl Drop for Running {
 }
 
 impl Thread {
-    fn start(metrics: Arc<Metrics>, wakeups: Wakeups) -> io::Result<Self> {
+    fn start(metrics: Arc<Metrics>, wakeups: Wakeups, replays: replay::Shared) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             changed: Condvar::new(),
@@ -110,7 +112,7 @@ impl Thread {
         let running = Running(Arc::clone(&shared));
         let handle = thread::Builder::new()
             .name("reader".to_owned())
-            .spawn(move || Files::new(&running.0, metrics, wakeups).run(&running.0))?;
+            .spawn(move || Files::new(&running.0, metrics, wakeups, replays).run(&running.0))?;
         Ok(Self {
             shared,
             handle: Some(handle),
@@ -124,6 +126,7 @@ impl Reader {
         Self {
             metrics,
             wakeups,
+            replays: replay::Shared::default(),
             threads: Arc::default(),
         }
     }
@@ -176,6 +179,7 @@ impl Source for Reader {
             threads: Arc::clone(&self.threads),
             metrics: Arc::clone(&self.metrics),
             wakeups: self.wakeups,
+            replays: self.replays.clone(),
         };
         // On a thread of its own: a link may lead into a file system that hangs, which is found out by hanging.
         let seeking = thread::Builder::new().name("seeker".to_owned());
@@ -192,6 +196,7 @@ struct Seeker {
     threads: Arc<Mutex<Threads>>,
     metrics: Arc<Metrics>,
     wakeups: Wakeups,
+    replays: replay::Shared,
 }
 
 impl Seeker {
@@ -207,7 +212,7 @@ impl Seeker {
         let index = match same {
             Some(index) => index,
             None if threads.running.len() >= MAX_THREADS => MAX_THREADS - 1,
-            None => match Thread::start(self.metrics, self.wakeups) {
+            None => match Thread::start(self.metrics, self.wakeups, self.replays.for_another_mount()) {
                 Ok(thread) => {
                     threads.running.push((mount, thread));
                     threads.running.len() - 1
@@ -300,13 +305,14 @@ struct Files {
     gathered_by: Instant,
     metrics: Arc<Metrics>,
     wakeups: Wakeups,
+    replays: replay::Shared,
     watch: DirectoryWatch,
     tails: Vec<Scheduled>,
     buffer: Vec<u8>,
 }
 
 impl Files {
-    fn new(shared: &Arc<Shared>, metrics: Arc<Metrics>, wakeups: Wakeups) -> Self {
+    fn new(shared: &Arc<Shared>, metrics: Arc<Metrics>, wakeups: Wakeups, replays: replay::Shared) -> Self {
         let shared = Arc::downgrade(shared);
         let wake = move || {
             if let Some(shared) = shared.upgrade() {
@@ -322,6 +328,7 @@ impl Files {
             gathered_by: Instant::now(),
             metrics,
             wakeups,
+            replays,
             watch: DirectoryWatch::new(wakeups, wake),
             tails: Vec::new(),
             buffer: vec![0; BLOCK_BYTES],
@@ -418,7 +425,16 @@ impl Files {
         let path = config.path_of(file);
         let label = file.encoding.as_deref().and_then(Decoder::for_label);
         let mark: Arc<Mark> = self.watch.add(&path);
-        match Tail::open(channel, path.clone(), label, mark, self.wakeups, &mut self.buffer) {
+        let opened = Tail::open(
+            channel,
+            path.clone(),
+            label,
+            mark,
+            self.wakeups,
+            &self.replays,
+            &mut self.buffer,
+        );
+        match opened {
             Ok(tail) => {
                 let now = Instant::now();
                 self.tails.push(Scheduled {

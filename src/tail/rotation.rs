@@ -7,9 +7,12 @@ use std::{fs, io};
 
 use super::file::{self, FileId};
 use super::generation::{Beginning, Generation};
-use super::{MAX_GENERATIONS, Reading, Standing, Tail, is_missing, publish, read_on, rules};
-use crate::chunk::{Batch, Event};
+use super::publisher::Publisher;
+use super::{MAX_GENERATIONS, Reading, Standing, Tail, is_missing, rules};
+use crate::chunk::Event;
 use crate::config::Config;
+use crate::hub::History;
+use crate::position::Position;
 
 /// How long a new file is looked at before it counts as a new one where it may be an editor's save.
 const REWRITE_WAIT: Duration = Duration::from_millis(200);
@@ -55,13 +58,26 @@ impl Tail {
     /// Reads what is still written to files that lost the name, and lets go of those whose time is over.
     pub(super) fn drain(&mut self, now: Instant, buffer: &mut [u8]) -> Reading {
         let mut soonest = Reading::AtEnd;
+        let mut places = self.draining_places();
+        let current = self.current.place();
         let (channel, published_at) = (&self.channel, &mut self.published_at);
+        let mut index = 0;
         self.draining.retain_mut(|Draining { generation, until, end }| {
             if now >= *until && end.is_none() {
                 *end = generation.size().ok();
             }
-            let limit = end.unwrap_or(u64::MAX);
-            let reading = read_on(channel, published_at, generation, limit, Standing::Late, now, buffer);
+            let mut publisher = Publisher {
+                channel,
+                published_at,
+                standing: Standing::Late,
+                position: &mut |place| {
+                    if let Some(known) = places.get_mut(index) {
+                        *known = place;
+                    }
+                    Position::new(current, places.clone())
+                },
+            };
+            let reading = publisher.read_on(generation, end.unwrap_or(u64::MAX), now, buffer);
             let ended = match reading {
                 // What can't be read now may be read a moment later.
                 Ok((Reading::AtEnd, _)) | Err(_) => now >= *until,
@@ -73,12 +89,15 @@ impl Tail {
                 }
             };
             if ended {
-                let mut batch = Batch::default();
-                generation.flush_partial(true, &mut |text| batch.push(text));
-                publish(channel, &mut batch, Standing::Late, false);
+                publisher.flush(generation, true);
             }
+            index += 1;
             !ended
         });
+        if self.draining.len() < index {
+            self.files_changed();
+            self.channel.set_position(self.position());
+        }
         soonest
     }
 
@@ -200,7 +219,11 @@ impl Tail {
         let (next, again) = match next {
             Next::New(generation) => (*generation, false),
             Next::Again(id) => match self.draining.iter().position(|draining| draining.generation.id() == id) {
-                Some(index) => (self.draining.remove(index).generation, true),
+                Some(index) => {
+                    let mut generation = self.draining.remove(index).generation;
+                    generation.begin_again();
+                    (generation, true)
+                }
                 // Let go of by now, or current still: the next look at the name tells.
                 None => return,
             },
@@ -210,30 +233,44 @@ impl Tail {
         let rewritten = !again
             && !before.is_linked().unwrap_or(true)
             && matches!(before.compare_beginning(&self.current), Ok(Beginning::Same));
-        if rewritten {
-            self.channel.publish_event(Event::Truncated);
-            if let Err(error) = self.current.replay_last_lines(config.stream.history_lines) {
-                self.warn("the rewritten file can't be read", &error);
-            }
-        } else {
-            self.channel.publish_event(Event::Rotated);
-            if again {
-                match self.current.history(config.stream.history_lines, buffer, now) {
-                    Ok(history) => self.channel.set_history(history),
-                    Err(error) => self.warn("the file that has its name again can't be read", &error),
-                }
-            }
-            if self.draining.len() >= MAX_GENERATIONS {
-                let mut oldest = self.draining.remove(0);
-                let mut batch = Batch::default();
-                oldest.generation.flush_partial(true, &mut |text| batch.push(text));
-                publish(&self.channel, &mut batch, Standing::Late, false);
-            }
+        let event = match rewritten {
+            true => Event::Truncated,
+            false => Event::Rotated,
+        };
+        if rewritten && let Err(error) = self.current.replay_last_lines(config.stream.history_lines) {
+            self.warn("the rewritten file can't be read", &error);
+        }
+        if let (Some(before), Some(next)) = (before.held(), self.current.held()) {
+            next.begin_at(self.current.place());
+            before.be_followed_by(event, next.clone());
+        }
+        if !rewritten {
             self.draining.push(Draining {
                 generation: before,
                 until: found_at + config.stream.rotate_wait.0,
                 end: None,
             });
+        }
+        self.files_changed();
+        self.channel.publish_event(event, Some(self.position()));
+        if again {
+            match self.current.history(config.stream.history_lines, buffer, now) {
+                Ok((start, lines)) => self.channel.set_history(&History { start, lines }),
+                Err(error) => self.warn("the file that has its name again can't be read", &error),
+            }
+        }
+        if self.draining.len() > MAX_GENERATIONS {
+            let mut oldest = self.draining.remove(0);
+            let position = self.position();
+            let mut publisher = Publisher {
+                channel: &self.channel,
+                published_at: &mut self.published_at,
+                standing: Standing::Late,
+                position: &mut |_| position.clone(),
+            };
+            publisher.flush(&mut oldest.generation, true);
+            self.files_changed();
+            self.channel.set_position(position);
         }
         self.short_since = None;
         self.mark.renew();

@@ -28,10 +28,18 @@ pub enum Kind {
 /// The most that a control frame may carry (RFC 6455, section 5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
 
+/// The longest header of the server's frames: a payload length of eight bytes.
+pub const MAX_HEADER_BYTES: usize = 10;
+
 /// Appends one text frame.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
+    push_text_bytes(out, text.as_bytes());
+}
+
+/// The same, of text that is known to be valid UTF-8.
+pub fn push_text_bytes(out: &mut Vec<u8>, text: &[u8]) {
     push_header(out, TEXT, text.len());
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 /// Appends a message of either kind, whose payload may be compressed.

@@ -13,6 +13,9 @@ const KEY_CHARS: usize = 24;
 #[derive(Debug)]
 pub struct Handshake {
     accept: String,
+    /// The subprotocols that the client offers, in its order.
+    offered: Vec<String>,
+    chosen: Option<&'static str>,
 }
 
 /// Why a request can't become a WebSocket.
@@ -41,9 +44,21 @@ impl Handshake {
         match key {
             Some(key) if is_key(key) => Ok(Self {
                 accept: derive_accept_key(key),
+                offered: values(headers, header::SEC_WEBSOCKET_PROTOCOL)
+                    .map(str::to_owned)
+                    .collect(),
+                chosen: None,
             }),
             _ => Err(Refused::BadKey),
         }
+    }
+
+    /// Chooses a subprotocol: of those that the client offers the first that is known. None where it offers none of
+    /// them, which is no error (RFC 6455, section 4.2.2).
+    pub fn chosen(&mut self, known: &[&'static str]) -> Option<&'static str> {
+        let is_known = |offered: &String| known.iter().find(|known| *known == offered).copied();
+        self.chosen = self.offered.iter().find_map(is_known);
+        self.chosen
     }
 
     /// The answer after which the connection is a WebSocket, with what was agreed about compression.
@@ -56,6 +71,9 @@ impl Handshake {
         if let Ok(accept) = HeaderValue::try_from(self.accept) {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
+        if let Some(chosen) = self.chosen {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(chosen));
+        }
         if let Some(agreement) = deflate {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, agreement.answer());
         }
@@ -65,12 +83,18 @@ impl Handshake {
 
 /// Whether a comma-separated header has a value, without regard to case.
 fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    values(headers, name).any(|value| value.eq_ignore_ascii_case(wanted))
+}
+
+/// The values of a comma-separated header.
+fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|value| value.trim().eq_ignore_ascii_case(wanted))
+        .map(str::trim)
+        .filter(|value| !value.is_empty())
 }
 
 fn is_key(key: &[u8]) -> bool {
@@ -109,6 +133,29 @@ mod tests {
         );
         assert!(!response.headers().contains_key("sec-websocket-protocol"));
         assert!(!response.headers().contains_key("sec-websocket-extensions"));
+    }
+
+    #[test]
+    fn the_first_subprotocol_that_is_known_is_chosen() {
+        for (offered, chosen) in [
+            ("b", Some("b")),
+            ("x, b, a", Some("b")),
+            ("a,b", Some("a")),
+            ("A", None),
+            ("x", None),
+            (", ,", None),
+        ] {
+            let mut handshake = Handshake::of(&headers(&[("sec-websocket-protocol", offered)])).unwrap();
+            assert_eq!(handshake.chosen(&["a", "b"]), chosen, "{offered}");
+            let response = handshake.response(None);
+            let answered = response.headers().get("sec-websocket-protocol");
+            assert_eq!(answered.and_then(|value| value.to_str().ok()), chosen, "{offered}");
+        }
+        let mut several = headers(&[]);
+        for offered in ["x", "b"] {
+            several.append("sec-websocket-protocol", HeaderValue::from_static(offered));
+        }
+        assert_eq!(Handshake::of(&several).unwrap().chosen(&["a", "b"]), Some("b"));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use tailcast::chunk::Batch;
 use tailcast::config::{Compression, Config, FileEntry, Settings, Size, Span};
-use tailcast::hub::{Channel, Found, Next, Registry, Source, Subscription};
+use tailcast::hub::{Channel, Found, History, Next, Registry, Source, Start, Subscription};
 use tailcast::metrics::Metrics;
+use tailcast::position::{Place, Position};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{Frame, RawViewer, TestServer, Viewer, until};
@@ -86,7 +87,7 @@ struct ByHand;
 
 impl Source for ByHand {
     fn look(&self, channel: &Arc<Channel>) {
-        let _ = channel.feed(Batch::default());
+        let _ = channel.feed(&History::default(), Position::default(), None);
         channel.looked(channel.asked(), Found::Fed);
     }
 }
@@ -100,18 +101,19 @@ async fn a_backlog_on_disk_waits_for_the_fastest_viewer_and_for_no_slower_one() 
     let source: Arc<dyn Source> = Arc::new(ByHand);
     let registry = Registry::new(&settings, &Metrics::new().unwrap(), &source);
     let channel = registry.channel("a.log").unwrap();
-    let mut fast = channel.subscribe().await.unwrap();
-    let slow = channel.subscribe().await.unwrap();
+    let mut fast = channel.subscribe(Start::History).await.unwrap();
+    let slow = channel.subscribe(Start::History).await.unwrap();
     let take_all = |viewer: &mut Subscription| {
-        while let Next::Chunk(chunk) = viewer.try_next() {
+        while let Next::Chunk { chunk, .. } = viewer.try_next() {
             viewer.took(&chunk);
         }
     };
     let mut published = 0;
     while !channel.wants_pause() {
         let mut batch = Batch::default();
-        batch.push("line");
-        channel.publish(batch, Instant::now(), true);
+        batch.push("line", 0);
+        let lines = batch.into_lines(Place::default(), Vec::new());
+        channel.publish(&lines, Position::default(), Instant::now(), true);
         published += 1;
         assert!(published < 10_000, "nobody reads, and it goes on");
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::super::file::read_up_to;
+use super::super::marker::Marker;
 use super::Generation;
 use crate::decode::{Decoder, ENOUGH_FOR_UTF16, SAMPLE_BYTES};
 use crate::split::Splitter;
@@ -13,6 +14,13 @@ impl Generation {
         self.decoder.map(Decoder::name)
     }
 
+    pub(super) fn set_decoder(&mut self, decoder: Option<Decoder>) {
+        self.decoder = decoder;
+        if let Some(held) = &self.held {
+            held.set_decoder(decoder);
+        }
+    }
+
     pub(super) fn decoder(&self) -> Decoder {
         self.decoder.unwrap_or(Decoder::UTF_8)
     }
@@ -20,10 +28,10 @@ impl Generation {
     /// Looks at both ends of the file for its encoding.
     pub(super) fn detect_from_file(&mut self, size: u64) -> io::Result<()> {
         if self.decoder.is_none() {
-            let head = read_up_to(&self.file, 0, SAMPLE_BYTES)?;
+            let head = read_up_to(&*self.file, 0, SAMPLE_BYTES)?;
             let tail_start = size.saturating_sub(SAMPLE_BYTES as u64).max(head.len() as u64) & !1;
-            let tail = read_up_to(&self.file, tail_start, SAMPLE_BYTES)?;
-            self.decoder = Decoder::detect(&[&head, &tail], true);
+            let tail = read_up_to(&*self.file, tail_start, SAMPLE_BYTES)?;
+            self.set_decoder(Decoder::detect(&[&head, &tail], true));
             if self.decoder.is_none() {
                 self.sampled_to = size;
                 self.sample = if size < ENOUGH_FOR_UTF16 as u64 {
@@ -61,7 +69,7 @@ impl Generation {
         }
         self.sample.extend_from_slice(news);
         let at_start = self.offset == 0;
-        self.decoder = Decoder::detect(&[&self.sample], at_start);
+        self.set_decoder(Decoder::detect(&[&self.sample], at_start));
         let Some(decoder) = self.decoder else {
             return Ok(false);
         };
@@ -72,6 +80,7 @@ impl Generation {
             self.splitter = Splitter::new(decoder.unit(), self.rules.max_line);
             if !at_start {
                 self.offset = line_start.next_multiple_of(2);
+                self.marker = Marker::before(&*self.file, self.offset)?;
             }
         }
         Ok(moved && !at_start)

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use super::super::content::ReadAt;
 use super::super::file::read_full;
+use super::super::marker::Marker;
 use super::{BLOCK_BYTES, Generation, Step};
 use crate::split::{HOLE_BYTES, Unit, leading_nuls, trailing_nuls};
 
@@ -40,7 +41,7 @@ impl Generation {
         // What was looked through is not looked through again, unless the file system knows of data there that it did
         // not know of before, or the file has shrunk.
         let at = self.hole_end.min(size).max(block_end);
-        let mut at = match seek(&self.file, SeekFrom::Data(block_end)) {
+        let mut at = match self.file.next_data(block_end) {
             Ok(data) if data > block_end => data.min(at),
             _ => at,
         };
@@ -48,7 +49,7 @@ impl Generation {
         let mut read = 0;
         while read < HOLE_STEP_BYTES {
             // Where the file system knows holes, they need not be read; an error means that it does not.
-            match seek(&self.file, SeekFrom::Data(at)) {
+            match self.file.next_data(at) {
                 Ok(data) => at = data.max(at),
                 // No data up to the end.
                 Err(Errno::NXIO) => {
@@ -57,7 +58,7 @@ impl Generation {
                 }
                 Err(_) => {}
             }
-            let len = read_full(&self.file, at, &mut buffer)?;
+            let len = read_full(&*self.file, at, &mut buffer)?;
             read += len;
             if len == 0 {
                 self.hole_end = at;
@@ -73,6 +74,7 @@ impl Generation {
                 let width = self.splitter.unit().width() as u64;
                 self.offset = at / width * width;
                 self.hole_end = self.offset;
+                self.marker = Marker::behind_hole(&*self.file, self.offset)?;
                 return Ok(Step::Took(0));
             }
         }

@@ -6,6 +6,7 @@ mod past;
 mod program;
 mod raw;
 mod server;
+mod v1;
 mod viewer;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub use past::{Found, Page, ask, page, search, store, walk_back};
 pub use program::{Program, tailcast};
 pub use raw::{Frame, RawViewer, Response, masked, request};
 pub use server::TestServer;
+pub use v1::{Said, V1Viewer, parse};
 pub use viewer::Viewer;
 
 /// How long anything that must happen may take on a busy machine.

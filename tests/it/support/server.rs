@@ -15,7 +15,7 @@ use super::{Log, request};
 pub struct TestServer {
     pub address: SocketAddr,
     pub settings: Settings,
-    directory: TempDir,
+    directory: Option<TempDir>,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -31,7 +31,10 @@ impl TestServer {
     }
 
     pub async fn with_wakeups(wakeups: Wakeups, change: impl FnOnce(&mut Config)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), wakeups, change)
+    }
+
+    fn start_in(directory: TempDir, wakeups: Wakeups, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             dir: directory.path().to_owned(),
@@ -44,18 +47,25 @@ impl TestServer {
         Self {
             address: server.address(),
             settings: server.settings().clone(),
-            directory,
+            directory: Some(directory),
             task: Some(tokio::spawn(server.run(stop.clone()))),
             stop,
         }
     }
 
+    /// Stops it and starts another one over the same files.
+    pub async fn restarted(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        let directory = self.directory.take().unwrap();
+        self.stop().await;
+        Self::start_in(directory, Wakeups::default(), change)
+    }
+
     pub fn dir(&self) -> &Path {
-        self.directory.path()
+        self.directory.as_ref().unwrap().path()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.dir().join(name)
     }
 
     /// A file of the directory, made if it is not there.

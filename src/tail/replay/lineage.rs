@@ -1,0 +1,147 @@
+//! What the tailer of one name keeps for those who catch up.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::super::generation::Generation;
+use super::cache::{self, Cache};
+use super::held::Held;
+use super::way::Way;
+use crate::archive::{Log, Unpacked};
+use crate::config::{Config, Settings};
+use crate::decode::Decoder;
+use crate::hub::{Channel, Past, Replay, Start};
+use crate::position::Place;
+
+/// Files of one mounted file system that are read at a time for those who catch up: enough to keep a processor and a
+/// disk busy, and no more threads than that where the file system hangs.
+const READERS: usize = 4;
+
+/// What all files of a mounted file system share.
+#[derive(Debug, Clone)]
+pub(in crate::tail) struct Shared {
+    permits: Arc<Semaphore>,
+    cache: Arc<Cache>,
+    unpacked: Arc<Unpacked>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(READERS)),
+            cache: Arc::default(),
+            unpacked: Arc::default(),
+        }
+    }
+}
+
+impl Shared {
+    /// The same for another mounted file system, which may hang without this one.
+    pub(in crate::tail) fn for_another_mount(&self) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(READERS)),
+            ..self.clone()
+        }
+    }
+}
+
+/// The files of one name that are held open.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) current: Arc<Held>,
+    /// Those that lost the name and may still be written to, the oldest first.
+    pub(super) draining: Vec<Arc<Held>>,
+}
+
+impl Files {
+    /// The oldest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Held>> {
+        self.draining.iter().chain([&self.current])
+    }
+
+    /// The one in which a place of the live stream is.
+    pub(super) fn of_target(&self, place: &Place) -> Option<&Arc<Held>> {
+        self.iter().rev().find(|held| held.identity().inode == place.inode())
+    }
+
+    pub(super) fn oldest(&self) -> &Arc<Held> {
+        self.draining.first().unwrap_or(&self.current)
+    }
+}
+
+/// The files of one name, as its tailer goes through them.
+#[derive(Debug)]
+pub(in crate::tail) struct Lineage {
+    name: Arc<str>,
+    path: PathBuf,
+    label: Option<Decoder>,
+    settings: Settings,
+    shared: Shared,
+    files: Mutex<Option<Files>>,
+}
+
+impl Lineage {
+    pub(in crate::tail) fn new(
+        channel: &Channel,
+        path: &Path,
+        label: Option<Decoder>,
+        current: &Generation,
+        shared: &Shared,
+    ) -> Self {
+        let lineage = Self {
+            name: Arc::clone(channel.name()),
+            path: path.to_owned(),
+            label,
+            settings: channel.settings().clone(),
+            shared: shared.clone(),
+            files: Mutex::new(None),
+        };
+        lineage.set(current, []);
+        lineage
+    }
+
+    /// Says which files there are now.
+    pub(in crate::tail) fn set<'a>(&self, current: &Generation, draining: impl IntoIterator<Item = &'a Generation>) {
+        let draining = draining.into_iter().filter_map(Generation::held).cloned().collect();
+        let files = current.held().cloned().map(|current| Files { current, draining });
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    pub(super) fn files(&self) -> Option<Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.settings.current()
+    }
+
+    pub(super) fn unpacked(&self) -> &Arc<Unpacked> {
+        &self.shared.unpacked
+    }
+
+    /// How the log is to be looked at on disk.
+    pub(super) fn log(&self, detected: Option<Decoder>, max_line: usize) -> Log {
+        Log {
+            path: self.path.clone(),
+            label: self.label,
+            detected,
+            max_line,
+        }
+    }
+}
+
+impl Past for Lineage {
+    fn replay(self: Arc<Self>, start: Start) -> Box<dyn Replay> {
+        Box::new(Way::new(start, cache::Reader::of(&self.shared.cache)))
+    }
+
+    fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.permits)
+    }
+}
