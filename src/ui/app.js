@@ -1,97 +1,63 @@
 /**
- * The page: it puts the parts together and shows what they report. Everything with rules of its own lives in a module
- * of its own; here are only the wires, and the few words and numbers around the log.
+ * The page: its panes, what they share, and the address that says what is shown. Everything with rules of its own
+ * lives in a module of its own.
  */
 
-import { addressOf } from './address.js';
-import { FileList, FilePicker } from './files.js';
-import { Matches, patternOf } from './filter.js';
+import { FileList } from './files.js';
 import { KEYS, listenForKeys } from './keys.js';
-import { LogList } from './list.js';
-import { NEXT_THEME, recall, remember, setTheme, theme } from './settings.js';
-import { LogSocket } from './socket.js';
-import { LineStore, MAX_LINES } from './store.js';
-import { htmlLanguage, languageFor, setLanguage, size, span, t } from './texts.js';
-
-/** @typedef {import('./backoff.js').Why} Why */
+import { Pane } from './pane.js';
+import { PaneGrid } from './panes.js';
+import { FilePicker } from './picker.js';
+import { nextTheme, recall, remember, set, settings, theme } from './settings.js';
+import { htmlLanguage, languageFor, setLanguage, speakIn, t } from './texts.js';
+import { TIME_MODES } from './times.js';
+import { MAX_PANES, paneOf, readView, writeView } from './view.js';
 
 /** Numbers are refreshed this often, and not with every line: flickering digits can't be read. */
 const TICK = 250;
 
-/** A connection that is up again within so long is not worth a flicker of the state. */
-const FLICKER = 400;
-
 /** Without a list of files there is nothing to show, so it is asked for often. */
 const LIST_AGAIN = 2_000;
 
-/** What comes so soon after connecting are the last lines of before. */
-const HISTORY = 250;
+/** The address is not rewritten with every letter. */
+const ADDRESS_AFTER = 300;
 
-/** While every drawing would replace all that is on the screen, nobody can read more than so many: one in this time. */
-const FLOOD = 40;
-
-/** The server's notice that the file was cut; on the plain protocol nothing but its text tells it from a line. */
-const TRUNCATED = new Set(['日志文件被截断，重新加载...', 'log file was truncated, reloading...']);
-
-/**
- * What an empty log says while waiting, where it is not just the server that can't be reached.
- * @type {Record<string, string>}
- */
-const EMPTY_WAITING = {
-  missing: 'emptyMissing',
-  removed: 'emptyMissing',
-  unreadable: 'emptyUnreadable',
-  crowded: 'emptyCrowded',
-};
-
-/**
- * And what comes of it, where the page does not just go on trying.
- * @type {Record<string, string>}
- */
-const EMPTY_MORE = {
-  emptyLive: 'emptyLiveMore',
-  emptyFilter: 'emptyFilterMore',
-  emptyForbidden: 'emptyForbiddenMore',
-  emptyMissing: 'emptyMissingMore',
-};
+/** How long something that is told stays. */
+const TOLD = 4_000;
 
 /** @type {(id: string) => any} */
 const get = (id) => document.getElementById(id);
 
-const page = document.documentElement;
-const log = get('log');
-const filterField = /** @type {HTMLInputElement} */ (get('filter'));
-const spoken = get('spoken');
-
-const store = new LineStore();
-/** @type {Matches | null} */
-let matches = null;
-/** @type {LogSocket | null} */
-let socket = null;
-let file = '';
-/** When the last line came, and whether it was there before: then the file's own time tells. */
-let lastLine = { at: 0, old: false };
-let liveSince = 0;
-/** Where the log was paused: how many lines there had been, and the next number. */
-let pausedAt = { added: 0, number: 0 };
+const root = document.documentElement;
+let view = readView(location.search);
+/** @type {Pane[]} */
+let panes = [];
+let active = 0;
 let frame = 0;
-/** When the log was last drawn, and how far it went. */
-let drawn = { at: 0, end: 0 };
-let flicker = 0;
-/** Whether the server gave no list, so that there is no file to begin with. */
-let listFailed = false;
-/**
- * What the state shows, which lags behind the connection's own by a flicker.
- * @type {import('./socket.js').State}
- */
-let state = { phase: 'connecting' };
+let addressTimer = 0;
+let toldTimer = 0;
+/** How long the last drawing took, for the next one to keep its distance. */
+let drawnAt = 0;
+let drawing = 0;
 
-const list = new LogList(log, store, { onFollow: followed, onWish: requestFrame });
-const files = new FileList(() => picker.render());
-const picker = new FilePicker(files, { button: get('file'), box: get('files'), label: get('file-name') }, (name) => {
-  openFile(name);
-  log.focus({ preventScroll: true });
+const files = new FileList((reached) => {
+  for (const pane of panes) pane.looked(reached);
+  adder.render();
 });
+const adder = new FilePicker(files, get('add'), get('add-files'), addPane);
+const grid = new PaneGrid(get('panes'), () => t('border'), saveView);
+
+/** @type {import('./pane.js').Page} */
+const page = {
+  files,
+  requestFrame,
+  tell,
+  say,
+  onView: saveView,
+  onSettings: settingsChanged,
+  onClose: closePane,
+  onFile: openFile,
+};
 
 // Drawing.
 
@@ -102,261 +68,207 @@ function requestFrame() {
 /** @param {number} now */
 function draw(now) {
   frame = 0;
-  const replaced = list.following && store.end - drawn.end > list.page;
-  if (replaced && now - drawn.at < FLOOD) return requestFrame();
-  drawn = { at: now, end: store.end };
-  if (matches && !matches.advance()) requestFrame();
-  list.render();
-  showEmpty();
+  // Drawing takes half of the time at most: what the reader does comes in between.
+  if (now - drawnAt < drawing * 2) return requestFrame();
+  drawnAt = now;
+  const begun = performance.now();
+  for (const pane of panes) pane.draw(now);
+  drawing = performance.now() - begun;
 }
 
-/**
- * @param {HTMLElement} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+/** For ears alone. @param {string} text */
+function say(text) {
+  get('spoken').textContent = text;
 }
 
-// The connection.
+/** For eyes and ears. @param {string} text */
+function tell(text) {
+  const told = get('told');
+  told.textContent = text;
+  say(text);
+  clearTimeout(toldTimer);
+  toldTimer = setTimeout(() => (told.textContent = ''), TOLD);
+}
+
+// What is shown.
+
+/** Makes the panes that the view wants. */
+function build() {
+  for (const pane of panes) pane.close();
+  panes = view.layout === 'merged' && view.panes.length > 1
+    ? [new Pane(view.panes, page)]
+    : view.panes.map((one) => new Pane([one], page));
+  grid.sizes = panes.length === view.panes.length ? [...view.sizes] : [];
+  arrange();
+  for (const pane of panes) pane.open();
+  setActive(Math.min(active, panes.length - 1));
+  showLayout();
+  saveView();
+}
+
+function arrange() {
+  grid.show(panes.map(({ element }) => element), view.layout);
+}
+
+function saveView() {
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(writeAddress, ADDRESS_AFTER);
+}
+
+function writeAddress() {
+  const merged = panes.length === 1 && panes[0].merged;
+  view = {
+    ...view,
+    panes: panes.flatMap((pane) => pane.views),
+    sizes: merged ? view.sizes : [...grid.sizes],
+  };
+  const query = writeView(view);
+  remember('view', query);
+  if (`?${query}` !== location.search) history.replaceState(null, '', `?${query}`);
+  const names = view.panes.map(({ file }) => file);
+  document.title = `${names.length > 3 ? `${names.slice(0, 3).join(', ')} …` : names.join(', ')} · tailcast`;
+}
+
+/** @param {Pane} pane @param {string} name */
+function openFile(pane, name) {
+  pane.setFile(name);
+  pane.focus();
+  writeAddress();
+}
 
 /** @param {string} name */
-function openFile(name) {
-  if (name === file && socket) return;
-  file = name;
-  socket?.close();
-  store.clear();
-  list.resetWidth();
-  applyFilter();
-  list.follow();
-  lastLine = { at: 0, old: false };
-
-  const here = new URL(location.href);
-  here.searchParams.set('file', name);
-  history.replaceState(null, '', here);
-  document.title = `${name} · tailcast`;
-  picker.current = name;
-  get('download').href = `api/v1/logs/${encodeURIComponent(name)}/download`;
-  log.setAttribute('aria-label', t('logOf', { file: name }));
-
-  const address = addressOf(`api/v1/ws/logs?file=${encodeURIComponent(name)}`);
-  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
-  socket = new LogSocket(address.href, { onLine, onState, onEnd, onBack });
-  socket.open();
-  requestFrame();
-}
-
-/** @param {string} line */
-function onLine(line) {
-  if (TRUNCATED.has(line)) {
-    store.push({ mark: 'truncated', tone: 'warn' });
-  } else {
-    store.push(line);
-    const now = Date.now();
-    lastLine = { at: now, old: now - liveSince < HISTORY };
+function addPane(name) {
+  writeAddress();
+  if (view.panes.length >= MAX_PANES) return;
+  view.panes.push(paneOf(name));
+  view.sizes.push(view.sizes.length > 0 ? view.sizes.reduce((a, b) => a + b) / view.sizes.length : 1);
+  if (view.layout === 'merged') {
+    build();
+    return;
   }
-  requestFrame();
+  const pane = new Pane([view.panes[view.panes.length - 1]], page);
+  panes.push(pane);
+  grid.sizes = [...view.sizes];
+  arrange();
+  pane.open();
+  setActive(panes.length - 1);
+  pane.focus();
+  showLayout();
+  writeAddress();
 }
 
-/** @param {import('./socket.js').State} next */
-function onState(next) {
-  if (next.phase === 'live') liveSince = Date.now();
-  clearTimeout(flicker);
-  if (next.phase === 'connecting' && state.phase === 'waiting') {
-    flicker = setTimeout(() => showState(next), FLICKER);
-  } else {
-    showState(next);
+/** @param {Pane} pane */
+function closePane(pane) {
+  if (panes.length < 2) return;
+  const at = panes.indexOf(pane);
+  pane.close();
+  panes.splice(at, 1);
+  grid.sizes.splice(at, 1);
+  arrange();
+  setActive(Math.max(0, at - 1));
+  panes[active].focus();
+  showLayout();
+  writeAddress();
+}
+
+/** @param {number} at */
+function setActive(at) {
+  active = at;
+  for (const [index, { element }] of panes.entries()) element.classList.toggle('active', index === at);
+}
+
+/** @param {number} step */
+function toPane(step) {
+  setActive((active + step + panes.length) % panes.length);
+  panes[active].focus();
+}
+
+/** @param {1 | -1} step */
+function toFile(step) {
+  const pane = panes[active];
+  const beside = pane && !pane.merged && files.beside(pane.files[0], step);
+  if (beside) openFile(pane, beside);
+}
+
+function showLayout() {
+  const many = panes.length > 1 || panes[0]?.merged;
+  get('layouts').hidden = !many;
+  for (const button of get('layouts').querySelectorAll('[data-layout]')) {
+    const chosen = button.dataset.layout === view.layout;
+    button.setAttribute('aria-checked', String(chosen));
+    button.tabIndex = chosen ? 0 : -1;
   }
 }
 
-/**
- * @param {Why} why
- * @param {boolean} tookLine
- */
-function onEnd(why, tookLine) {
-  const mark = nameOf('end', why);
-  const last = store.last();
-  const told = typeof last === 'object' && (last.mark === mark || (last.mark === 'endRemoved' && why === 'missing'));
-  if (tookLine) {
-    store.replaceLast({ mark, tone: 'error' });
-    matches?.lastReplaced();
-  } else if (store.lines > 0 && !told) {
-    // Looking for a missing file again and again is told once, and where there are no lines, in their place.
-    store.push({ mark, tone: 'error' });
-  }
-  files.refresh();
-  requestFrame();
+/** @param {import('./view.js').LayoutName} layout */
+function setLayout(layout) {
+  if (layout === view.layout) return;
+  writeAddress();
+  const rebuild = layout === 'merged' || view.layout === 'merged';
+  view.layout = layout;
+  if (rebuild) build();
+  else arrange();
+  showLayout();
+  saveView();
 }
 
-/**
- * @param {Why} why
- * @param {number} seconds
- */
-function onBack(why, seconds) {
-  if (why === 'removed') {
-    store.push({ mark: 'backThere' });
-  } else {
-    store.push({ mark: 'back', tone: 'warn', vars: { n: Math.max(1, seconds) } });
-    store.push({ mark: 'backAgain', tone: 'warn' });
-  }
-  files.refresh();
+// Settings, words and looks.
+
+function settingsChanged() {
+  for (const pane of panes) pane.applySettings();
+  showSettings();
 }
 
-/**
- * @param {string} prefix
- * @param {string} name
- */
-function nameOf(prefix, name) {
-  return prefix + name[0].toUpperCase() + name.slice(1);
+function showSettings() {
+  get('wrap').setAttribute('aria-pressed', String(settings.wrap));
+  const mode = TIME_MODES[settings.times];
+  const name = mode ? t(`times_${mode.from}_${mode.zone}`) : t('times_none');
+  get('times-name').textContent = mode ? name : '';
+  label(get('times'), t('times', { mode: name }));
+  get('max-lines').value = String(settings.maxLines);
+  get('max-bytes').value = String(Math.round(settings.maxBytes / (1 << 20)));
 }
 
-// State.
-
-/** @param {import('./socket.js').State} next */
-function showState(next) {
-  const changed = next.phase !== state.phase || ('why' in next && 'why' in state && next.why !== state.why);
-  state = next;
-  showNumbers();
-  showEmpty();
-  const waits = state.phase === 'waiting' || state.phase === 'stopped';
-  const retry = get('retry');
-  if (!waits && document.activeElement === retry) log.focus();
-  retry.hidden = !waits;
-  if (changed) speak(stateText(false));
+function toggleWrap() {
+  set('wrap', !settings.wrap);
+  settingsChanged();
+  tell(t(settings.wrap ? 'wrapOn' : 'wrapOff'));
 }
 
-/** @param {boolean} counting whether to count down, which is not for ears */
-function stateText(counting) {
-  if (state.phase === 'live') return t(list.following ? 'live' : 'paused');
-  if (state.phase === 'connecting') return t('connecting');
-  const why = t(nameOf('why', state.why));
-  if (state.phase === 'stopped') return `${t('stopped')} · ${why}`;
-  if (!counting) return `${why}. ${t('reconnecting')}`;
-  const left = Math.max(0, Math.ceil((state.until - Date.now()) / 1000));
-  // As wide with one digit as with two, or the button behind it would move.
-  const filler = left < 10 ? '\u2007' : '';
-  return `${t(state.looking ? 'looking' : 'waiting', { n: left })} · ${why}${filler}`;
+function nextTimes() {
+  set('times', (settings.times + 1) % TIME_MODES.length);
+  settingsChanged();
+  const mode = TIME_MODES[settings.times];
+  tell(t('times', { mode: mode ? t(`times_${mode.from}_${mode.zone}`) : t('times_none') }));
 }
 
-/** @param {string} text */
-function speak(text) {
-  write(spoken, text);
+/** @param {Element} element @param {string} text */
+function label(element, text) {
+  element.setAttribute('aria-label', text);
+  element.setAttribute('title', text);
 }
-
-function showNumbers() {
-  write(get('state-text'), stateText(true));
-  get('state').className = `state ${state.phase === 'live' && !list.following ? 'paused' : state.phase}`;
-  const lastAt = (lastLine.old && files.modified(file)) || lastLine.at;
-  write(get('last-line'), lastAt ? t('lastLine', { ago: span(Date.now() - lastAt) }) : '');
-  write(get('held'), t('held', { n: store.lines }));
-  write(get('held-size'), store.lines ? size(store.bytes) : '');
-  write(get('counts'), matches ? t('counts', { n: matches.lines, total: store.lines }) : '');
-  const fresh = matches ? matches.since(pausedAt.number) : store.added - pausedAt.added;
-  if (!list.following) write(get('pill-text'), t('pill', { n: fresh }));
-}
-
-function showEmpty() {
-  const empty = get('empty');
-  empty.hidden = matches ? matches.lines > 0 : store.lines > 0;
-  if (empty.hidden) return;
-  let name = 'emptyLive';
-  if (listFailed && !file) name = 'noFiles';
-  else if (matches && store.lines > 0) name = 'emptyFilter';
-  else if (state.phase === 'connecting') name = 'emptyConnecting';
-  else if (state.phase === 'stopped') name = 'emptyForbidden';
-  else if (state.phase === 'waiting') name = EMPTY_WAITING[state.why] ?? 'emptyWaiting';
-  const vars = { file, term: filterField.value };
-  write(get('empty-text'), t(name, vars));
-  write(get('empty-more'), name === 'emptyConnecting' ? '' : t(EMPTY_MORE[name] ?? 'emptyWaitingMore'));
-}
-
-// Following and pausing.
-
-/** @param {boolean} following */
-function followed(following) {
-  pausedAt = { added: store.added, number: store.end };
-  page.classList.toggle('paused', !following);
-  const pill = get('pill');
-  if (following && document.activeElement === pill) log.focus({ preventScroll: true });
-  pill.hidden = following;
-  showPause();
-  showNumbers();
-  speak(t(following ? 'following' : 'paused'));
-}
-
-function showPause() {
-  write(get('pause-text'), t(list.following ? 'pause' : 'follow'));
-}
-
-function togglePause() {
-  if (list.following) list.pause();
-  else list.follow();
-}
-
-// The filter.
-
-function applyFilter() {
-  const term = filterField.value;
-  get('filter-clear').hidden = !term;
-  if (term) {
-    matches = new Matches(store, patternOf(term));
-    matches.advance();
-    list.highlight = patternOf(term, 'g');
-    list.follow();
-    list.setView(matches);
-  } else if (matches) {
-    // Whoever paused at a match wants to see what stands around it.
-    const place = list.following || matches.lines === 0 ? undefined : matches.numberAt(list.topPlace);
-    matches = null;
-    list.highlight = null;
-    list.setView(store, place);
-  }
-  showNumbers();
-  requestFrame();
-}
-
-function clearFilter() {
-  filterField.value = '';
-  applyFilter();
-}
-
-// Words and looks.
 
 /** @param {import('./texts.js').Language} language */
-function speakIn(language) {
+function useLanguage(language) {
   setLanguage(language);
-  page.lang = htmlLanguage();
-  for (const element of document.querySelectorAll('[data-text]')) {
-    element.textContent = t(/** @type {any} */ (element).dataset.text);
-  }
-  for (const element of document.querySelectorAll('[data-label]')) {
-    name(element, t(/** @type {any} */ (element).dataset.label));
-  }
-  filterField.placeholder = t('filter');
+  root.lang = htmlLanguage();
+  speakIn(document.body);
   const other = get('language');
   other.textContent = t('otherLanguage');
   other.lang = language === 'zh' ? 'en' : 'zh-CN';
-  name(other, t('otherLanguageHint'));
-  name(get('theme'), t(nameOf('theme', theme())));
-  name(get('pill'), '', t('pillHint'));
-  write(get('help-note'), t('helpNote', { lines: MAX_LINES }));
+  label(other, t('otherLanguageHint'));
+  label(get('add'), t('addPane'));
+  showTheme();
+  showSettings();
+  get('help-note').textContent = t('helpNote');
   get('keys').replaceChildren(...KEYS.flatMap(helpOf));
-  if (file) log.setAttribute('aria-label', t('logOf', { file }));
-  showPause();
-  showNumbers();
-  showEmpty();
-  picker.render();
-  list.refresh();
+  adder.render();
+  for (const pane of panes) pane.setWords();
 }
 
-/**
- * @param {Element} element
- * @param {string} label
- * @param {string} [hint]
- */
-function name(element, label, hint = label) {
-  if (label) element.setAttribute('aria-label', label);
-  element.setAttribute('title', hint);
+function showTheme() {
+  const name = theme();
+  label(get('theme'), t(`theme${name[0].toUpperCase()}${name.slice(1)}`));
 }
 
 /** @param {{ keys: string[], text: string }} entry */
@@ -372,96 +284,123 @@ function helpOf({ keys, text }) {
   return [term, meaning];
 }
 
-function switchLanguage() {
-  const other = page.lang.startsWith('zh') ? 'en' : 'zh';
-  remember('language', other);
-  speakIn(other);
-}
-
-function switchTheme() {
-  setTheme(NEXT_THEME[theme()]);
-  name(get('theme'), t(nameOf('theme', theme())));
-}
-
 // The reader's hands.
 
-/** @param {1 | -1} step */
-function openBeside(step) {
-  const beside = files.beside(file, step);
-  if (beside) openFile(beside);
-}
-
 function listen() {
-  get('pause').addEventListener('click', togglePause);
-  get('pill').addEventListener('click', () => list.follow());
-  get('retry').addEventListener('click', () => socket?.retryNow());
-  get('language').addEventListener('click', switchLanguage);
-  get('theme').addEventListener('click', switchTheme);
-  get('filter-clear').addEventListener('click', () => {
-    clearFilter();
-    filterField.focus();
-  });
-  filterField.addEventListener('input', applyFilter);
-  filterField.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') log.focus();
-    if (event.key !== 'Escape') return;
-    if (filterField.value) clearFilter();
-    else log.focus();
-  });
-
   const help = /** @type {HTMLDialogElement} */ (get('help-dialog'));
-  get('help').addEventListener('click', () => help.showModal());
-  get('help-close').addEventListener('click', () => help.close());
-  help.addEventListener('click', (event) => event.target === help && help.close());
-
-  listenForKeys({
-    ' ': togglePause,
-    g: () => list.toTop(),
-    G: () => list.follow(),
-    j: () => list.moveCursor(1),
-    k: () => list.moveCursor(-1),
-    f: () => openBeside(1),
-    F: () => openBeside(-1),
-    '/': () => filterField.select(),
-    '?': () => help.showModal(),
-    Escape: () => {
-      list.clearCursor();
-      if (filterField.value) clearFilter();
-    },
-    Home: () => list.toTop(),
-    End: () => list.follow(),
-    PageUp: () => list.scrollRows(1 - list.page),
-    PageDown: () => list.scrollRows(list.page - 1),
-    ArrowUp: () => list.scrollRows(-1),
-    ArrowDown: () => list.scrollRows(1),
+  const on = (/** @type {string} */ id, /** @type {() => void} */ call) => get(id).addEventListener('click', call);
+  on('wrap', toggleWrap);
+  on('times', nextTimes);
+  on('theme', () => {
+    nextTheme();
+    showTheme();
+    for (const pane of panes) pane.applySettings();
   });
-
-  addEventListener('online', () => retryIfWaiting());
+  on('language', () => {
+    const other = root.lang.startsWith('zh') ? 'en' : 'zh';
+    remember('language', other);
+    useLanguage(other);
+  });
+  on('help', () => help.showModal());
+  on('help-close', () => help.close());
+  help.addEventListener('click', (event) => event.target === help && help.close());
+  get('layouts').addEventListener('click', (/** @type {Event} */ event) => {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest('[data-layout]'));
+    if (button) setLayout(/** @type {any} */ (button.dataset.layout));
+  });
+  get('layouts').addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const buttons = [...get('layouts').querySelectorAll('[data-layout]')];
+    const at = buttons.findIndex((button) => button.dataset.layout === view.layout);
+    const next = buttons[(at + by + buttons.length) % buttons.length];
+    setLayout(next.dataset.layout);
+    next.focus();
+  });
+  get('max-lines').addEventListener('change', (/** @type {any} */ { target }) => {
+    if (target.checkValidity()) set('maxLines', Number(target.value));
+    settingsChanged();
+  });
+  get('max-bytes').addEventListener('change', (/** @type {any} */ { target }) => {
+    if (target.checkValidity()) set('maxBytes', Number(target.value) * (1 << 20));
+    settingsChanged();
+  });
+  for (const type of ['focusin', 'pointerdown']) {
+    get('panes').addEventListener(type, (/** @type {Event} */ event) => {
+      const element = /** @type {Element} */ (event.target).closest('.pane');
+      const at = panes.findIndex((pane) => pane.element === element);
+      if (at >= 0 && at !== active) setActive(at);
+    });
+  }
+  /** @param {(pane: Pane) => void} call */
+  const inPane = (call) => () => {
+    if (panes[active]) call(panes[active]);
+  };
+  listenForKeys({
+    j: inPane((pane) => pane.moveCursor(1)),
+    k: inPane((pane) => pane.moveCursor(-1)),
+    g: inPane((pane) => pane.toTop()),
+    G: inPane((pane) => pane.toEnd()),
+    ' ': inPane((pane) => pane.togglePause()),
+    '/': inPane((pane) => pane.focusFind()),
+    n: inPane((pane) => pane.toHit(1)),
+    N: inPane((pane) => pane.toHit(-1)),
+    e: inPane((pane) => pane.toLevel(1, 1)),
+    E: inPane((pane) => pane.toLevel(1, -1)),
+    w: inPane((pane) => pane.toLevel(2, 1)),
+    W: inPane((pane) => pane.toLevel(2, -1)),
+    f: () => toFile(1),
+    F: () => toFile(-1),
+    m: inPane((pane) => pane.mark()),
+    c: inPane((pane) => pane.copy()),
+    '[': () => toPane(-1),
+    ']': () => toPane(1),
+    l: toggleWrap,
+    t: nextTimes,
+    '?': () => help.showModal(),
+    Enter: inPane((pane) => pane.enter()),
+    Escape: inPane((pane) => pane.escape()),
+    Home: inPane((pane) => pane.toTop()),
+    End: inPane((pane) => pane.toEnd()),
+    PageUp: inPane((pane) => pane.scrollRows(1 - pane.page)),
+    PageDown: inPane((pane) => pane.scrollRows(pane.page - 1)),
+    ArrowUp: inPane((pane) => pane.scrollRows(-1)),
+    ArrowDown: inPane((pane) => pane.scrollRows(1)),
+  });
+  const retry = () => {
+    for (const pane of panes) pane.retryWaiting();
+  };
+  addEventListener('online', retry);
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState !== 'visible') return;
     files.refresh();
-    retryIfWaiting();
+    retry();
   });
-}
-
-function retryIfWaiting() {
-  if (socket?.state.phase === 'waiting') socket.retryNow();
 }
 
 async function start() {
   const remembered = recall('language');
-  speakIn(remembered === 'zh' || remembered === 'en' ? remembered : languageFor(navigator.languages));
+  useLanguage(remembered === 'zh' || remembered === 'en' ? remembered : languageFor(navigator.languages));
   listen();
-  setInterval(() => document.visibilityState === 'visible' && showNumbers(), TICK);
-
-  const wanted = new URLSearchParams(location.search).get('file');
-  if (wanted) openFile(wanted);
+  setInterval(() => {
+    if (document.visibilityState !== 'visible') return;
+    for (const pane of panes) pane.tick();
+  }, TICK);
+  if (view.panes.length > 0) build();
   while (!(await files.refresh())) {
-    listFailed = true;
-    showEmpty();
+    const nothing = get('nothing');
+    nothing.hidden = panes.length > 0;
+    nothing.textContent = t('noFiles');
     await new Promise((resolve) => setTimeout(resolve, LIST_AGAIN));
   }
-  if (!file) openFile(/** @type {string} */ (files.standard));
+  get('nothing').hidden = true;
+  if (panes.length > 0) return;
+  // What was looked at last, where the server still has it; else its default file.
+  const last = readView(recall('view') ?? '');
+  const known = last.panes.length > 0 && last.panes.every(({ file }) => files.find(file));
+  view = known ? last : { ...view, panes: [paneOf(/** @type {string} */ (files.standard))], sizes: [1] };
+  build();
 }
 
 start();

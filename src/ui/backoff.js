@@ -5,9 +5,8 @@
 
 /**
  * @typedef {'forbidden' | 'missing' | 'unreadable' | 'removed' | 'slow' | 'crowded' | 'shutdown' | 'idle' | 'asleep'
- *   | 'lost'} Why
- * @typedef {{ why: Why, notice: boolean, retry: 'never' | 'look' | 'growing' }} Ending
- *   `notice`: the message before the Close was the server's notice about it, not a line
+ *   | 'silent' | 'lost'} Why
+ * @typedef {{ why: Why, retry: 'never' | 'look' | 'growing' }} Ending
  */
 
 const SHORTEST = 500;
@@ -31,14 +30,14 @@ export function delayFor(attempt, random = Math.random) {
 
 /** @type {Record<string, Ending>} */
 const ENDINGS = {
-  '1008 file not allowed': { why: 'forbidden', notice: true, retry: 'never' },
-  '4404 file not found': { why: 'missing', notice: true, retry: 'look' },
-  '1011 file not readable': { why: 'unreadable', notice: true, retry: 'growing' },
-  '4410 file removed': { why: 'removed', notice: true, retry: 'look' },
-  '1013 too slow': { why: 'slow', notice: true, retry: 'growing' },
-  '1013 too many connections': { why: 'crowded', notice: true, retry: 'growing' },
-  '1001 shutting down': { why: 'shutdown', notice: false, retry: 'growing' },
-  '1001 idle': { why: 'idle', notice: false, retry: 'growing' },
+  '1008 file not allowed': { why: 'forbidden', retry: 'never' },
+  '4404 file not found': { why: 'missing', retry: 'look' },
+  '1011 file not readable': { why: 'unreadable', retry: 'growing' },
+  '4410 file removed': { why: 'removed', retry: 'look' },
+  '1013 too slow': { why: 'slow', retry: 'growing' },
+  '1013 too many connections': { why: 'crowded', retry: 'growing' },
+  '1001 shutting down': { why: 'shutdown', retry: 'growing' },
+  '1001 idle': { why: 'idle', retry: 'growing' },
 };
 
 /**
@@ -47,7 +46,5 @@ const ENDINGS = {
  * @returns {Ending}
  */
 export function endingOf(code, reason) {
-  const known = ENDINGS[`${code} ${reason}`];
-  if (known) return known;
-  return { why: 'lost', notice: false, retry: code === 1008 ? 'never' : 'growing' };
+  return ENDINGS[`${code} ${reason}`] ?? { why: 'lost', retry: code === 1008 ? 'never' : 'growing' };
 }

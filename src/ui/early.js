@@ -3,7 +3,7 @@
 (() => {
   try {
     const theme = localStorage.getItem('tailcast.theme');
-    if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+    if (theme) document.documentElement.dataset.theme = theme;
   } catch {
     // Storage may be denied; the system's theme is used then.
   }

@@ -1,29 +1,32 @@
 /**
- * The list of rows: only those in sight are in the document, however many there are.
+ * The list of rows: only those in sight are in the document, however many there are and however high each is.
  *
- * It either follows, and sticks to the end, or it is paused, and then nothing on the screen moves. That is kept up by
- * `#origin`, the number of the row at the very top: while paused it stays, so that lines trimmed from the store leave
- * an empty place above instead of pulling up everything below, and rows on the screen remain there even when their
- * lines are no longer held.
+ * It either follows, and sticks to the end, or it is paused, and then nothing on the screen moves: the row at the top
+ * edge is the anchor, and whatever is added, dropped or measured above it is made up for before the next paint.
  */
 
-import { MAX_ROWS, heightOf, rowsAt, topToReveal } from './geometry.js';
-import { lineRow, markRow } from './row.js';
+import { heightOf, placeAt, rowOf, step, topOf, totalHeight } from './layout.js';
 
 /**
- * @typedef {import('./store.js').Entry} Entry
- * @typedef {{ first: number, end: number, trimmed: boolean, at(place: number): Entry | undefined }} View
- * @typedef {{ entry: Entry | undefined, element: HTMLElement, columns: number }} Row
+ * @typedef {import('./store.js').Block} Block
+ * @typedef {{ block: Block, line: number }} Place a line, wherever it stands
+ * @typedef {{ block: Block, line: number, element: HTMLElement, look: string, columns: number, fresh: boolean }} Shown
+ * @typedef {{
+ *   onFollow(following: boolean): void,
+ *   onWish(): void,
+ *   onNear(edge: 'top' | 'end'): void,
+ *   lookOf(index: number, line: number): string,
+ *   make(index: number, line: number): { element: HTMLElement, columns: number },
+ *   isMarked(block: Block, line: number): boolean,
+ * }} Calls
+ *   `onWish` asks for a call of `render`; a row is made anew where `lookOf` says something else than before
  */
 
-/** Rows kept beyond both edges, so that scrolling meets them ready. */
-const MARGIN = 12;
+/** Rows are kept ready this far beyond both edges. */
+const MARGIN = 230;
 
 /** Scrolling up less than this is no wish to stop. */
 const SLACK = 10;
-
-/** Scrolling is over when nothing came for so long. */
-const SETTLE_AFTER = 150;
 
 /** The list's width grows in steps of so many columns, not with every line. */
 const COLUMN_STEP = 20;
@@ -31,26 +34,34 @@ const COLUMN_STEP = 20;
 /** The free space above the first row and below the last; the style sheet says the same. */
 const PADDING = 6;
 
+/** Older and newer lines are asked for when the edge is this near. */
+const NEAR = 600;
+
 const UPWARD_KEYS = new Set(['ArrowUp', 'PageUp', 'Home']);
 
 export class LogList {
   /** Whether the list sticks to the end. */
   following = true;
-  /** The row that the keyboard stands on. */
-  cursor = -1;
-  /** @type {RegExp | null} */
-  highlight = null;
+  /** The line that the keyboard stands on. @type {Place | null} */
+  cursor = null;
+  rowHeight = 19;
+  /** How wide a character is. */
+  charWidth = 7.8;
 
-  /** @type {View} */
-  #view;
   #scroller;
+  #store;
+  #rows;
+  #calls;
   #sizer = document.createElement('div');
-  #rows = document.createElement('div');
-  /** @type {Map<number, Row>} */
+  #body = document.createElement('div');
+  /** @type {Map<string, Shown>} */
   #shown = new Map();
-  #origin = 0;
-  #rowHeight = 0;
+  /** @type {WeakMap<Element, Shown>} */
+  #byElement = new WeakMap();
+  /** The row at the top edge, and how far above the edge it begins. @type {(Place & { offset: number }) | null} */
+  #anchor = null;
   #height = 0;
+  #width = 0;
   #columns = 0;
   /** Where the list itself last scrolled to; anything else was the reader. */
   #ownTop = 0;
@@ -58,63 +69,68 @@ export class LogList {
   /** Returning to the end goes on following only for those who left it by scrolling. */
   #leftByScrolling = false;
   #pressed = false;
-  #settling = 0;
-  #onFollow;
-  #onWish;
 
   /**
    * @param {HTMLElement} scroller
-   * @param {View} view
-   * @param {{ onFollow(following: boolean): void, onWish(): void }} calls `onWish` asks for a call of `render`
+   * @param {import('./store.js').LogStore} store
+   * @param {import('./rows.js').Rows} rows
+   * @param {Calls} calls
    */
-  constructor(scroller, view, { onFollow, onWish }) {
+  constructor(scroller, store, rows, calls) {
     this.#scroller = scroller;
-    this.#view = view;
-    this.#onFollow = onFollow;
-    this.#onWish = onWish;
+    this.#store = store;
+    this.#rows = rows;
+    this.#calls = calls;
     this.#sizer.className = 'sizer';
-    this.#rows.className = 'rows';
-    this.#sizer.append(this.#rows);
+    this.#body.className = 'rows';
+    this.#sizer.append(this.#body);
     scroller.append(this.#sizer);
     this.#measure();
     this.#listen();
   }
 
-  get view() {
-    return this.#view;
+  get body() {
+    return this.#body;
   }
 
-  /** The topmost row in sight. */
-  get topPlace() {
-    return Math.max(this.#inSight().from, this.#view.first);
+  /** How many rows fit. */
+  get page() {
+    return Math.max(1, Math.floor(this.#height / this.rowHeight));
   }
 
-  /**
-   * Shows another list of lines.
-   * @param {View} view
-   * @param {number} [place] what to show at the top where the list is paused
-   */
-  setView(view, place = view.first) {
-    this.#view = view;
-    this.cursor = -1;
-    this.refresh();
-    this.#origin = this.#top();
-    if (this.following) return;
-    this.render();
-    this.#scrollTo((place - this.#origin) * this.#rowHeight);
+  /** The line that an element is in. @param {Node | null} node @returns {Shown | undefined} */
+  shownAt(node) {
+    const element = node instanceof Element ? node : node?.parentElement;
+    const row = element?.closest('.row');
+    return row ? this.#byElement.get(row) : undefined;
   }
 
-  /** Forgets how wide the lines were: for another file. */
-  resetWidth() {
+  /** The block the reader looks at. */
+  get nearIndex() {
+    return this.following || !this.#anchor ? this.#store.blocks.length - 1 : this.#store.blocks.indexOf(this.#anchor.block);
+  }
+
+  /** The line at the top edge. @returns {Place | null} */
+  get topLine() {
+    const { blocks } = this.#store;
+    const place = placeAt(blocks, this.#scroller.scrollTop - PADDING + 1, this.rowHeight);
+    return place && { block: blocks[place.index], line: blocks[place.index].rows[place.row] };
+  }
+
+  /** Forgets where it was: for other lines. */
+  reset() {
+    this.#anchor = null;
+    this.cursor = null;
     this.#columns = 0;
     this.#scroller.scrollLeft = 0;
+    this.refresh();
   }
 
-  /** Makes all rows anew, for other words or another highlight. */
+  /** Makes all rows anew. */
   refresh() {
     this.#shown.clear();
-    this.#rows.replaceChildren();
-    this.#onWish();
+    this.#body.replaceChildren();
+    this.#calls.onWish();
   }
 
   /** @param {boolean} [byScrolling] */
@@ -122,156 +138,260 @@ export class LogList {
     if (!this.following) return;
     this.following = false;
     this.#leftByScrolling = byScrolling;
-    this.#onFollow(false);
-    this.#onWish();
+    this.#takeAnchor();
+    this.#calls.onFollow(false);
+    this.#calls.onWish();
   }
 
   follow() {
     if (this.following) return;
     this.following = true;
-    this.cursor = -1;
+    this.cursor = null;
+    this.#anchor = null;
     this.#scrolledUp = 0;
     // A selection that stays would pause at once.
     if (this.#holdsSelection()) getSelection()?.removeAllRanges();
-    this.#onFollow(true);
-    this.#onWish();
+    this.#calls.onFollow(true);
+    this.#calls.onWish();
   }
 
   /** To the oldest line that is held. */
   toTop() {
     this.pause(true);
-    this.#toOldest();
+    this.#scrollTo(0);
+    this.#takeAnchor();
+    this.#calls.onNear('top');
+    this.#calls.onWish();
+  }
+
+  /** To the last line that is held, paused. */
+  toBottom() {
+    this.#scrollTo(totalHeight(this.#store.blocks));
+    this.#takeAnchor();
+    this.#calls.onWish();
   }
 
   /** @param {number} rows */
   scrollRows(rows) {
     if (rows < 0) this.pause(true);
-    this.#scroller.scrollTop += rows * this.#rowHeight;
-  }
-
-  /** How many whole rows are in sight. */
-  get page() {
-    return Math.max(1, Math.floor(this.#height / this.#rowHeight));
+    this.#scroller.scrollTop += rows * this.rowHeight;
   }
 
   /** @param {number} by */
   moveCursor(by) {
-    const { first, end } = this.#view;
-    if (first === end) return;
-    const { from, to } = this.#inSight();
-    const start = this.cursor >= Math.max(first, from - 1) && this.cursor <= to ? this.cursor : by > 0 ? from - 1 : to;
+    const { blocks } = this.#store;
+    let place = this.#placeOf(this.cursor);
+    const inSight = place && this.#isInSight(place);
+    if (!place || !inSight) {
+      const edge = this.#scroller.scrollTop - PADDING + (by > 0 ? 1 : this.#height - 1);
+      place = placeAt(blocks, edge, this.rowHeight);
+      if (place) place = step(blocks, place, by > 0 ? -1 : 1);
+    }
+    if (!place) return;
+    const next = step(blocks, place, by);
+    this.show({ block: blocks[next.index], line: blocks[next.index].rows[next.row] });
+  }
+
+  /**
+   * Puts the cursor on a line and brings it into sight, moving as little as possible.
+   * @param {Place} target
+   * @param {'nearest' | 'middle'} [where]
+   */
+  show(target, where = 'nearest') {
     this.pause();
-    this.cursor = Math.min(Math.max(start + by, first), end - 1);
-    this.#scrollTo(topToReveal(this.#geometry(), this.cursor) + PADDING);
-    this.#onWish();
+    this.cursor = target;
+    const place = this.#placeOf(target);
+    if (!place) return;
+    const top = topOf(this.#store.blocks, place.index, place.row, this.rowHeight) + PADDING;
+    const height = heightOf(this.#store.blocks[place.index], place.row, this.rowHeight);
+    const now = this.#scroller.scrollTop;
+    let to = now;
+    if (where === 'middle' && !this.#isInSight(place)) to = top - this.#height * 0.4;
+    else if (top < now) to = top - PADDING;
+    else if (top + height > now + this.#height) to = top + height + PADDING - this.#height;
+    this.#sizer.style.height = `${totalHeight(this.#store.blocks)}px`;
+    if (to !== now) this.#scrollTo(Math.max(0, to));
+    this.#takeAnchor();
+    this.#calls.onWish();
+  }
+
+  /** Scrolls so that a line is at the top edge. @param {Place} target */
+  showAtTop(target) {
+    this.pause();
+    const place = this.#placeOf(target);
+    if (!place) return;
+    this.#scrollTo(topOf(this.#store.blocks, place.index, place.row, this.rowHeight) + PADDING - this.rowHeight);
+    this.#takeAnchor();
+    this.#calls.onWish();
   }
 
   clearCursor() {
-    this.cursor = -1;
-    this.#onWish();
+    this.cursor = null;
+    this.#calls.onWish();
   }
 
   /** Brings the document up to date; to be called once a frame at most. */
   render() {
     if (this.#pressed && this.following) return;
-    const view = this.#view;
-    if (this.following) this.#origin = this.#top();
-    else if (view.end - this.#origin > MAX_ROWS) this.#dropGone();
-    const total = heightOf(view.end - this.#origin, this.#rowHeight);
-    const { top: scrolled, ...rest } = this.#geometry();
-    const top = this.following ? Math.max(0, total - this.#height) : scrolled;
-    this.#place({ top, ...rest });
-    this.#sizer.style.height = `${total}px`;
-    this.#sizer.style.minWidth = `${this.#columns}ch`;
+    const { blocks } = this.#store;
+    let total = totalHeight(blocks);
+    let top = this.#wantedTop(total);
+    this.#place(top);
+    // Rows that differ from what was thought of them shift what is below; twice is enough, as measured rows stay so.
+    for (let round = 0; round < 3 && this.#measureRows(); round += 1) {
+      total = totalHeight(blocks);
+      top = this.#wantedTop(total);
+      this.#place(top);
+    }
+    const height = `${total}px`;
+    if (this.#sizer.style.height !== height) this.#sizer.style.height = height;
+    const width = this.#rows.metrics.wrap ? '' : `${this.#columns}ch`;
+    if (this.#sizer.style.minWidth !== width) this.#sizer.style.minWidth = width;
     if (this.following) this.#scrollTo(total + 2 * PADDING);
+    else if (Math.abs(top + PADDING - this.#scroller.scrollTop) >= 0.5) this.#scrollTo(top + PADDING);
+    if (this.following) return;
+    const scrolled = this.#scroller.scrollTop;
+    if (scrolled < NEAR) this.#calls.onNear('top');
+    if (scrolled + this.#height > total + 2 * PADDING - NEAR) this.#calls.onNear('end');
   }
 
-  #geometry() {
-    return {
-      top: this.#scroller.scrollTop - PADDING,
-      height: this.#height,
-      rowHeight: this.#rowHeight,
-      origin: this.#origin,
+  /** Where the rows in sight begin. @param {number} total */
+  #wantedTop(total) {
+    if (this.following) return Math.max(0, total + 2 * PADDING - this.#height) - PADDING;
+    const anchor = this.#anchor;
+    const place = this.#placeOf(anchor);
+    if (!anchor || !place) return this.#scroller.scrollTop - PADDING;
+    const exact = this.#store.blocks[place.index].rows[place.row] === anchor.line;
+    return topOf(this.#store.blocks, place.index, place.row, this.rowHeight) + (exact ? anchor.offset : 0);
+  }
+
+  /** @param {Place | null} place */
+  #placeOf(place) {
+    if (!place) return null;
+    const { blocks } = this.#store;
+    const index = blocks.indexOf(place.block);
+    if (index < 0) return null;
+    const { rows } = place.block;
+    const row = rowOf(place.block, place.line);
+    if (row < rows.length) return { index, row };
+    if (rows.length > 0) return { index, row: rows.length - 1 };
+    for (let i = index + 1; i < blocks.length; i += 1) if (blocks[i].rows.length > 0) return { index: i, row: 0 };
+    for (let i = index - 1; i >= 0; i -= 1) {
+      if (blocks[i].rows.length > 0) return { index: i, row: blocks[i].rows.length - 1 };
+    }
+    return null;
+  }
+
+  /** @param {{ index: number, row: number }} place */
+  #isInSight({ index, row }) {
+    const { blocks } = this.#store;
+    const top = topOf(blocks, index, row, this.rowHeight) + PADDING - this.#scroller.scrollTop;
+    return top > -1 && top + heightOf(blocks[index], row, this.rowHeight) <= this.#height + 1;
+  }
+
+  /** The reader is where the scroller is. */
+  #takeAnchor() {
+    const { blocks } = this.#store;
+    const y = this.#scroller.scrollTop - PADDING;
+    const place = placeAt(blocks, y, this.rowHeight);
+    this.#anchor = place && {
+      block: blocks[place.index],
+      line: blocks[place.index].rows[place.row],
+      offset: y - place.top,
     };
   }
 
-  #inSight() {
-    const { from, to } = rowsAt({ ...this.#geometry(), end: this.#view.end, margin: 0 });
-    return { from, to };
-  }
-
-  /** The row at the very top: where something was trimmed, a note says so above the oldest line. */
-  #top() {
-    return this.#view.first - (this.#view.trimmed ? 1 : 0);
-  }
-
-  /** @param {{ top: number, height: number, rowHeight: number, origin: number }} geometry */
-  #place(geometry) {
-    const { from, to } = rowsAt({ ...geometry, end: this.#view.end, margin: MARGIN });
-    for (const [place, row] of this.#shown) {
-      if (place < from || place >= to) {
-        row.element.remove();
-        this.#shown.delete(place);
-      }
-    }
-    let before = this.#rows.firstChild;
-    for (let place = from; place < to; place += 1) {
-      const entry = this.#view.at(place);
-      let row = this.#shown.get(place);
-      if (!row || (row.entry !== entry && (entry !== undefined || this.following))) {
-        const made = this.#make(place, entry);
-        if (row) {
-          if (before === row.element) before = made.element;
-          row.element.replaceWith(made.element);
-        } else {
-          this.#rows.insertBefore(made.element, before);
+  /** Puts the rows around a height into the document, in their order, and takes all others out. @param {number} top */
+  #place(top) {
+    const { blocks } = this.#store;
+    const first = placeAt(blocks, top - MARGIN, this.rowHeight);
+    /** @type {Shown[]} */
+    const wanted = [];
+    const keep = new Set();
+    if (first) {
+      let { index, row } = first;
+      const stop = top + this.#height + MARGIN;
+      for (let y = first.top; index < blocks.length && y < stop; index += 1, row = 0) {
+        const block = blocks[index];
+        for (; row < block.rows.length && y < stop; row += 1) {
+          const shown = this.#shownFor(index, block.rows[row]);
+          wanted.push(shown);
+          keep.add(shown);
+          y += heightOf(block, row, this.rowHeight);
         }
-        row = made;
-        this.#shown.set(place, row);
       }
-      row.element.classList.toggle('cursor', place === this.cursor);
-      if (before === row.element) before = before.nextSibling;
     }
-    this.#rows.style.transform = `translateY(${(from - this.#origin) * this.#rowHeight}px)`;
+    const pinned = this.#pinned(keep);
+    for (const [key, shown] of this.#shown) {
+      if (keep.has(shown) || pinned.includes(shown)) continue;
+      shown.element.remove();
+      this.#shown.delete(key);
+    }
+    const order = (/** @type {Shown} */ { block, line }) => blocks.indexOf(block) * 1e6 + line;
+    const before = wanted.length > 0 ? order(wanted[0]) : 0;
+    const all = [
+      ...pinned.filter((shown) => order(shown) < before),
+      ...wanted,
+      ...pinned.filter((shown) => order(shown) >= before),
+    ];
+    let next = this.#body.firstChild;
+    for (const { element } of all) {
+      if (element === next) next = element.nextSibling;
+      else this.#body.insertBefore(element, next);
+    }
+    for (const { block, line, element } of wanted) {
+      element.classList.toggle('cursor', block === this.cursor?.block && line === this.cursor.line);
+      element.classList.toggle('marked', this.#calls.isMarked(block, line));
+      element.classList.remove('pinned');
+    }
+    for (const { element } of pinned) element.classList.add('pinned');
+    this.#body.style.transform = `translateY(${first?.top ?? 0}px)`;
   }
 
-  /**
-   * @param {number} place
-   * @param {Entry | undefined} entry
-   * @returns {Row}
-   */
-  #make(place, entry) {
-    let made;
-    if (typeof entry === 'string') made = lineRow(entry, this.highlight);
-    else if (entry) made = markRow(entry);
-    else if (place === this.#view.first - 1) made = markRow({ mark: 'trimmed' });
-    else made = lineRow('', null);
-    this.#columns = Math.max(this.#columns, Math.ceil((made.columns + 3) / COLUMN_STEP) * COLUMN_STEP);
-    return { entry, ...made };
+  /** Rows out of sight in which the selection begins or ends: without them it would break. @param {Set<Shown>} kept */
+  #pinned(kept) {
+    const selection = getSelection();
+    if (!selection || selection.isCollapsed) return [];
+    /** @type {Shown[]} */
+    const pinned = [];
+    for (const node of [selection.anchorNode, selection.focusNode]) {
+      if (!this.#body.contains(node)) continue;
+      const shown = this.shownAt(node);
+      if (!shown || kept.has(shown) || pinned.includes(shown)) continue;
+      if (this.#store.blocks.includes(shown.block)) pinned.push(shown);
+    }
+    return pinned.sort((a, b) => a.block.id - b.block.id || a.line - b.line);
   }
 
-  /** Takes away the empty place that trimmed lines left above, where that moves nothing that is held. */
-  #dropGone() {
-    const gone = (this.#top() - this.#origin) * this.#rowHeight;
-    const top = this.#scroller.scrollTop;
-    if (gone <= 0 || top < gone) return;
-    this.#origin = this.#top();
-    this.#scrollTo(top - gone);
+  /** @param {number} index @param {number} line @returns {Shown} */
+  #shownFor(index, line) {
+    const block = this.#store.blocks[index];
+    const key = `${block.id}:${line}`;
+    const look = this.#calls.lookOf(index, line);
+    const old = this.#shown.get(key);
+    if (old?.look === look) return old;
+    const { element, columns } = this.#calls.make(index, line);
+    const shown = { block, line, element, look, columns, fresh: true };
+    old?.element.replaceWith(element);
+    this.#shown.set(key, shown);
+    this.#byElement.set(element, shown);
+    this.#columns = Math.max(this.#columns, Math.ceil((columns + 3) / COLUMN_STEP) * COLUMN_STEP);
+    return shown;
   }
 
-  /** After the reader scrolled: an empty place is no place to stay at. */
-  #settle() {
-    const gone = (this.#top() - this.#origin) * this.#rowHeight;
-    if (this.following || gone <= 0 || this.#scroller.scrollTop >= gone) return;
-    this.refresh();
-    this.#toOldest();
-  }
-
-  /** At once, and not with the next frame: in a fast log the oldest lines are gone by then. */
-  #toOldest() {
-    this.#origin = this.#top();
-    this.#scrollTo(0);
-    this.render();
+  /** Tells how high new rows really are. @returns {boolean} whether some are not as high as was thought */
+  #measureRows() {
+    let changed = false;
+    for (const shown of this.#shown.values()) {
+      if (!shown.fresh) continue;
+      shown.fresh = false;
+      const { block, line, element } = shown;
+      const mayDiffer = this.#rows.metrics.wrap || element.classList.contains('tall') || block.heights;
+      const row = rowOf(block, line);
+      if (!mayDiffer || block.rows[row] !== line) continue;
+      if (this.#rows.measured(block, row, element.getBoundingClientRect().height)) changed = true;
+    }
+    return changed;
   }
 
   /** @param {number} top */
@@ -287,16 +407,31 @@ export class LogList {
 
   #holdsSelection() {
     const selection = getSelection();
-    return !!selection && !selection.isCollapsed && selection.containsNode(this.#rows, true);
+    return !!selection && !selection.isCollapsed && this.#body.contains(selection.anchorNode);
   }
 
+  /** How large rows and characters are, and the space for them. */
   #measure() {
-    const probe = lineRow('0', null).element;
-    this.#rows.append(probe);
-    this.#rowHeight = probe.getBoundingClientRect().height || 19;
-    probe.remove();
+    const probe = document.createElement('div');
+    probe.className = 'row';
+    probe.textContent = '0'.repeat(100);
+    const inline = document.createElement('span');
+    inline.textContent = '0'.repeat(100);
+    const line = document.createElement('div');
+    line.className = 'row';
+    line.append(inline);
+    this.#body.append(line);
+    this.rowHeight = line.getBoundingClientRect().height || 19;
+    this.charWidth = inline.getBoundingClientRect().width / 100 || 7.8;
+    line.remove();
     this.#height = this.#scroller.clientHeight;
-    this.#scroller.style.setProperty('--sight', `${this.#scroller.clientWidth}px`);
+    this.#width = this.#scroller.clientWidth;
+    this.#scroller.style.setProperty('--sight', `${this.#width}px`);
+  }
+
+  /** How many characters fit beside each other. */
+  get columnsInSight() {
+    return Math.max(10, Math.floor((this.#width - 34) / this.charWidth));
   }
 
   #listen() {
@@ -323,14 +458,22 @@ export class LogList {
     });
     for (const type of ['pointerup', 'pointercancel', 'blur']) {
       addEventListener(type, () => {
-        if (this.#pressed) this.#onWish();
+        if (this.#pressed) this.#calls.onWish();
         this.#pressed = false;
       });
     }
     document.addEventListener('selectionchange', () => this.#holdsSelection() && this.pause());
     new ResizeObserver(() => {
+      const { rowHeight, columnsInSight } = this;
       this.#measure();
-      this.#onWish();
+      const { metrics } = this.#rows;
+      metrics.rowHeight = this.rowHeight;
+      metrics.columns = this.columnsInSight;
+      if (rowHeight !== this.rowHeight || (metrics.wrap && columnsInSight !== this.columnsInSight)) {
+        this.#rows.rebuild();
+        this.refresh();
+      }
+      this.#calls.onWish();
     }).observe(scroller);
   }
 
@@ -354,12 +497,14 @@ export class LogList {
       return;
     }
     this.#ownTop = top;
-    if (down > 0 && this.#leftByScrolling && this.#atEnd()) {
+    this.#takeAnchor();
+    if (down > 0 && this.#leftByScrolling && this.#atEnd() && this.mayFollow) {
       this.follow();
       return;
     }
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.#settle(), SETTLE_AFTER);
-    this.#onWish();
+    this.#calls.onWish();
   }
+
+  /** Whether the end of what is held is the end of the log; else reaching it is no reason to follow. */
+  mayFollow = true;
 }

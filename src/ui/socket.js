@@ -1,81 +1,87 @@
 /**
- * The connection to one file's stream: it connects, notices when the link has died, and connects again.
- *
- * The plain protocol sends the server's notices as messages like lines, and only the Close after one tells which it
- * was. So the first message of a connection is kept back for a moment; a notice later than that is reported for the
- * page to take back.
+ * The connection to one file's stream: it connects, notices when the link has died, and connects again after the last
+ * line that it was given, so that nothing is missed and nothing comes twice.
  */
 
 import { LOOK_AGAIN, PROVED_AFTER, delayFor, endingOf } from './backoff.js';
+import { Watchdog } from './watchdog.js';
 
 /**
  * @typedef {import('./backoff.js').Why} Why
  * @typedef {{ phase: 'connecting' }
+ *   | { phase: 'catching' }
  *   | { phase: 'live' }
  *   | { phase: 'waiting', why: Why, until: number, looking: boolean }
  *   | { phase: 'stopped', why: Why }} State
+ * @typedef {{ event: string, message: string, lost?: number, position?: string }} StreamEvent
  * @typedef {{
- *   onLine(line: string): void,
+ *   addressOf(query: { since: string | null }): string,
+ *   onLines(lines: string[], at: { start: string, end: string, old: boolean }): void,
+ *   onEvent(event: StreamEvent): void,
  *   onState(state: State): void,
- *   onEnd(why: Why, tookLine: boolean): void,
- *   onBack(why: Why, seconds: number): void,
- * }} Calls `onEnd` reports a notice, `tookLine` that it came as the last line; `onBack` comes before the first line
- *   after a loss
+ *   onBack(why: Why, seconds: number, missed: boolean, lost: number | undefined): void,
+ * }} Calls `old` are lines of before the connection; `onBack` comes after a loss, before the first lines
  */
 
-/** A connection that stood so long, or brought two messages, is no refusal. */
-const SETTLED_AFTER = 250;
+export const PROTOCOL = 'tailcast.v1';
 
-/** A dead link shows itself only to those who send. */
+/** The server ends a connection from which it hears nothing for longer than this. */
 const PING_EVERY = 25_000;
 
-/** No timer is that late but on a machine that slept, and the server has given up on it by then. */
-const SLEPT = 120_000;
+/** No timer is that late but on a machine that slept: the link may have gone with it. */
+const SLEPT = 20_000;
+
+/** A handshake that takes longer has got stuck somewhere. */
+const HANDSHAKE = 10_000;
+
+const BROWSER = {
+  WebSocket: globalThis.WebSocket,
+  now: () => Date.now(),
+  random: Math.random,
+  setTimeout: /** @type {Function} */ (setTimeout.bind(globalThis)),
+  clearTimeout: /** @type {Function} */ (clearTimeout.bind(globalThis)),
+  setInterval: /** @type {Function} */ (setInterval.bind(globalThis)),
+  clearInterval: /** @type {Function} */ (clearInterval.bind(globalThis)),
+};
 
 export class LogSocket {
   /** @type {State} */
   state = { phase: 'connecting' };
+  /** Behind the last line that came; null before the first. @type {string | null} */
+  position = null;
 
-  #address;
   #calls;
   #env;
+  #watchdog = new Watchdog();
   /** @type {WebSocket | null} */
   #socket = null;
   #attempt = 0;
-  /** @type {string | null} */
-  #held = null;
-  #delivered = 0;
-  #settled = false;
   #openedAt = 0;
   /** @type {{ why: Why, at: number } | null} the loss that has not been reported as mended */
   #loss = null;
-  #everSettled = false;
   #retry = 0;
-  #settle = 0;
+  #handshake = 0;
   #pinger = 0;
   #pingedAt = 0;
 
   /**
-   * @param {string} address
    * @param {Calls} calls
-   * @param {{ WebSocket: typeof WebSocket, now(): number, random(): number, setTimeout: Function,
-   *   clearTimeout: Function, setInterval: Function, clearInterval: Function }} [env] replaced in tests
+   * @param {typeof BROWSER} [env] replaced in tests
    */
-  constructor(address, calls, env) {
-    this.#address = address;
+  constructor(calls, env = BROWSER) {
     this.#calls = calls;
-    this.#env = env ?? {
-      WebSocket,
-      now: () => Date.now(),
-      random: Math.random,
-      setTimeout: setTimeout.bind(globalThis),
-      clearTimeout: clearTimeout.bind(globalThis),
-      setInterval: setInterval.bind(globalThis),
-      clearInterval: clearInterval.bind(globalThis),
-    };
+    this.#env = env;
   }
 
-  open() {
+  /**
+   * Connects, anew where it was connected.
+   * @param {string | null} [since] after this position; null for the last lines
+   */
+  open(since = null) {
+    this.close();
+    this.position = since;
+    this.#loss = null;
+    this.#attempt = 0;
     this.#connect();
   }
 
@@ -92,95 +98,109 @@ export class LogSocket {
     this.#connect();
   }
 
+  /**
+   * The server was asked about the file.
+   * @param {{ size: number | null } | null} file null where it could not be asked
+   */
+  looked(file) {
+    if (this.state.phase !== 'live' && this.state.phase !== 'catching') return;
+    if (this.#watchdog.look(file, this.#env.now())) this.#lose('silent');
+  }
+
   #connect() {
     this.#setState({ phase: 'connecting' });
-    this.#held = null;
-    this.#delivered = 0;
-    this.#settled = false;
     this.#openedAt = 0;
-    const socket = new this.#env.WebSocket(this.#address);
+    const socket = new this.#env.WebSocket(this.#calls.addressOf({ since: this.position }), [PROTOCOL]);
     this.#socket = socket;
+    this.#handshake = this.#env.setTimeout(() => this.#lose('lost'), HANDSHAKE);
     socket.onopen = () => this.#opened(socket);
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = ({ code, reason }) => {
-      this.#drop();
-      this.#ended(code, reason);
+      const ending = endingOf(code, reason);
+      this.#ended(ending.why, ending.retry);
     };
   }
 
   /** @param {WebSocket} socket */
   #opened(socket) {
+    this.#env.clearTimeout(this.#handshake);
     this.#openedAt = this.#pingedAt = this.#env.now();
-    this.#settle = this.#env.setTimeout(() => this.#prove(), SETTLED_AFTER);
+    this.#watchdog.heard(this.#openedAt);
     this.#pinger = this.#env.setInterval(() => this.#ping(socket), PING_EVERY);
   }
 
   /** @param {unknown} data */
   #received(data) {
     if (typeof data !== 'string') return;
-    if (!this.#settled && this.#held === null) {
-      this.#held = data;
+    this.#watchdog.heard(this.#env.now());
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
       return;
     }
-    this.#prove();
-    this.#deliver(data);
+    if (message?.type === 'lines') this.#lines(message);
+    else if (message?.type === 'event') this.#event(message);
   }
 
-  /** The server did not refuse: what was kept back is a line. */
-  #prove() {
-    if (this.#settled) return;
-    this.#settled = true;
-    this.#everSettled = true;
-    this.#env.clearTimeout(this.#settle);
-    this.#setState({ phase: 'live' });
-    if (this.#loss) {
-      this.#calls.onBack(this.#loss.why, Math.round((this.#env.now() - this.#loss.at) / 1000));
-      this.#loss = null;
-    }
-    if (this.#held !== null) this.#deliver(this.#held);
-    this.#held = null;
+  /** @param {{ lines: string[], start: string, end: string, backlog: boolean }} message */
+  #lines({ lines, start, end, backlog }) {
+    const old = this.state.phase !== 'live';
+    // Before the first lines, as it says what is between them and those of before.
+    this.#back(false, undefined);
+    if (old) this.#setState({ phase: backlog ? 'catching' : 'live' });
+    this.position = end;
+    if (lines.length > 0) this.#calls.onLines(lines, { start, end, old });
   }
 
-  /** @param {string} line */
-  #deliver(line) {
-    this.#delivered += 1;
-    this.#calls.onLine(line);
+  /** @param {StreamEvent} event */
+  #event(event) {
+    if (event.position) this.position = event.position;
+    // A gap behind a loss is what the loss has cost; at any other time it stands for itself.
+    if (event.event === 'gap' && this.#loss) this.#back(true, event.lost);
+    else this.#calls.onEvent(event);
+  }
+
+  /**
+   * @param {boolean} missed
+   * @param {number | undefined} lost
+   */
+  #back(missed, lost) {
+    if (!this.#loss) return;
+    const { why, at } = this.#loss;
+    this.#loss = null;
+    this.#calls.onBack(why, Math.round((this.#env.now() - at) / 1000), missed, lost);
   }
 
   /** @param {WebSocket} socket */
   #ping(socket) {
     const now = this.#env.now();
-    const slept = now - this.#pingedAt > SLEPT;
+    if (now - this.#pingedAt > PING_EVERY + SLEPT) return this.#lose('asleep');
     // What was sent a whole interval ago has not left the browser: nobody takes it.
-    if (slept || socket.bufferedAmount > 0) {
-      this.#drop();
-      this.#ended(1006, '', slept ? 'asleep' : 'lost');
-      return;
-    }
+    if (socket.bufferedAmount > 0) return this.#lose('lost');
     this.#pingedAt = now;
     socket.send('ping');
   }
 
-  /**
-   * @param {number} code
-   * @param {string} reason
-   * @param {Why} [known]
-   */
-  #ended(code, reason, known) {
-    const ending = endingOf(code, reason);
-    const why = known ?? ending.why;
-    if (this.#held !== null && !ending.notice) this.#prove();
-    if (ending.notice) this.#calls.onEnd(why, this.#held === null && this.#delivered > 0);
-    this.#held = null;
+  /** @param {Why} why */
+  #lose(why) {
+    this.#ended(why, 'growing');
+  }
 
+  /**
+   * @param {Why} why
+   * @param {import('./backoff.js').Ending['retry']} retry
+   */
+  #ended(why, retry) {
+    this.#drop();
     const now = this.#env.now();
-    if (this.#everSettled) this.#loss ??= { why, at: now };
+    if (this.position) this.#loss ??= { why, at: now };
     if (this.#openedAt && now - this.#openedAt >= PROVED_AFTER) this.#attempt = 0;
-    if (ending.retry === 'never') {
+    if (retry === 'never') {
       this.#setState({ phase: 'stopped', why });
       return;
     }
-    const looking = ending.retry === 'look';
+    const looking = retry === 'look';
     const delay = looking ? LOOK_AGAIN : delayFor(this.#attempt, this.#env.random);
     this.#attempt += 1;
     this.#setState({ phase: 'waiting', why, until: now + delay, looking });
@@ -188,7 +208,7 @@ export class LogSocket {
   }
 
   #drop() {
-    this.#env.clearTimeout(this.#settle);
+    this.#env.clearTimeout(this.#handshake);
     this.#env.clearInterval(this.#pinger);
     const socket = this.#socket;
     if (!socket) return;

@@ -1,123 +1,223 @@
 /**
- * The lines the page holds, and the promise that there are never too many of them: the oldest go first once a count
- * or a size is exceeded, so that a tab may stay open for weeks.
+ * The lines a pane holds, and the promise that there are never too many of them.
  *
- * Every entry has a number that never changes and is never given twice. Whoever remembers a place in the log
- * (the list, the filter, the cursor) remembers that number and is not troubled by what is trimmed before it.
+ * Lines are kept in blocks, a few hundred to a block, and everything that is known about a line (its level, whether a
+ * filter lets it pass, how high its row is) is kept in the same block. So forgetting the oldest lines is dropping a
+ * block, whatever had been found out about them, and no index anywhere has to be moved.
+ *
+ * The blocks are one contiguous run of the log, with marks between them where something happened.
  */
 
 /**
- * @typedef {{ mark: string, tone?: 'calm' | 'warn' | 'error', vars?: Record<string, string | number> }} Mark
- *   a row of the page's own, `mark` being the name of its text
- * @typedef {string | Mark} Entry a line of the log, or a mark between lines
+ * @typedef {'error' | 'warn' | 'info' | 'debug' | 'trace'} Level
+ * @typedef {{ text: string, tone?: 'calm' | 'warn' | 'error', vars?: Record<string, string | number>,
+ *   file?: string, action?: string }} Mark
+ *   a row of the page's own: the name of its text, how loud it is, and what a button in it does
+ * @typedef {{ start?: string | null, end?: string | null, time?: number, source?: number, sources?: number[] }} Origin
+ *   the positions before and behind a run of lines, when it came (0: before the page was opened), from which file
  */
 
 export const MAX_LINES = 50_000;
 export const MAX_BYTES = 32 * 1024 * 1024;
 
-/** What an entry costs beside its characters, roughly. */
-const OVERHEAD = 24;
+/** Lines to a block: small enough to be dropped without a jolt, large enough that there are few. */
+export const BLOCK_LINES = 512;
 
-/** Emptied slots at the front are given back in one go when there are so many. */
-const COMPACT_AT = 8_192;
+/** And no more bytes than this, unless one line has them. */
+const BLOCK_BYTES = 256 * 1024;
 
-/** @param {Entry} entry */
-const sizeOf = (entry) => (typeof entry === 'string' ? entry.length * 2 : 0) + OVERHEAD;
+/** What a line costs beside its characters, roughly. */
+const OVERHEAD = 32;
 
-export class LineStore {
-  /** The number of the oldest entry that is held. */
-  first = 0;
-  /** The number the next entry will get. */
-  end = 0;
-  /** How many bytes are held, at two a character. */
+let nextId = 1;
+
+export class Block {
+  id = nextId++;
+  /** @type {string[]} */
+  lines = [];
+  /** When each line came, in milliseconds; 0 for those that were there before. @type {number[]} */
+  times = [];
+  /** The number of each line's file, where a pane shows several. @type {number[]} */
+  sources = [];
+  /** The position before the first line, and behind the last one, where they are known. @type {string | null} */
+  start = null;
+  /** @type {string | null} */
+  end = null;
   bytes = 0;
-  /** How many of the entries held are lines. */
-  lines = 0;
-  /** How many lines were ever added. */
-  added = 0;
 
-  /** @type {(Entry | undefined)[]} */
-  #slots = [];
-  #head = 0;
-  #base = 0;
-  #maxLines;
-  #maxBytes;
+  // What `Digest` finds out about the lines, one entry a line, as far as it got.
+  /** 0 for none, or one more than the place in `LEVELS`. @type {number[]} */
+  levels = [];
+  /** Whether a line continues the one before it. @type {boolean[]} */
+  continues = [];
+  /** Lines that the reader searches for. @type {number[]} */
+  found = [];
+  foundUpTo = 0;
+  foundFor = -1;
+
+  // What `Rows` makes of them: the lines that are rows, in order, and how high each is, where rows differ.
+  /** @type {number[]} */
+  rows = [];
+  rowsUpTo = 0;
+  rowsFor = -1;
+  /** @type {number[] | null} */
+  heights = null;
+  height = 0;
+
+  /** @param {Mark | null} [mark] */
+  constructor(mark = null) {
+    this.mark = mark;
+  }
+
+  get full() {
+    return this.mark !== null || this.lines.length >= BLOCK_LINES || this.bytes >= BLOCK_BYTES;
+  }
+}
+
+/** @param {string} line */
+const sizeOf = (line) => line.length * 2 + OVERHEAD;
+
+export class LogStore {
+  /** @type {Block[]} */
+  blocks = [];
+  lines = 0;
+  /** At two a character, which is what a browser needs at most. */
+  bytes = 0;
+  maxLines;
+  maxBytes;
 
   /** @param {{ maxLines?: number, maxBytes?: number }} [limits] */
   constructor({ maxLines = MAX_LINES, maxBytes = MAX_BYTES } = {}) {
-    this.#maxLines = maxLines;
-    this.#maxBytes = maxBytes;
+    this.maxLines = maxLines;
+    this.maxBytes = maxBytes;
   }
 
-  /** Whether something older was held once and is no longer. */
-  get trimmed() {
-    return this.first > this.#base;
+  /** Whether more is held than should be; one block is never too much. */
+  get over() {
+    return (this.lines > this.maxLines || this.bytes > this.maxBytes) && this.blocks.length > 1;
   }
 
-  /** @param {Entry} entry */
-  push(entry) {
-    this.#slots.push(entry);
-    this.end += 1;
-    this.#count(entry, 1);
-    if (typeof entry === 'string') this.added += 1;
-    while ((this.end - this.first > this.#maxLines || this.bytes > this.#maxBytes) && this.end - this.first > 1) {
-      this.#shift();
+  /**
+   * @param {string[]} lines
+   * @param {Origin} [origin]
+   */
+  append(lines, origin = {}) {
+    let at = 0;
+    const last = this.blocks.at(-1);
+    if (last && !last.full && (last.end ?? null) === (origin.start ?? null)) at = this.#fill(last, lines, 0, origin);
+    while (at < lines.length) {
+      const block = new Block();
+      if (at === 0) block.start = origin.start ?? null;
+      at = this.#fill(block, lines, at, origin);
+      this.blocks.push(block);
     }
   }
 
   /**
-   * @param {number} number
-   * @returns {Entry | undefined} undefined for what is not held
+   * Puts lines in front of a block.
+   * @param {number} index the block's; 0 for older lines than all
+   * @param {string[]} lines
+   * @param {Origin} origin
+   * @returns {Block[]} the new ones
    */
-  at(number) {
-    return number < this.first ? undefined : this.#slots[this.#head + number - this.first];
+  insert(index, lines, origin) {
+    const blocks = [];
+    for (let at = 0; at < lines.length; ) {
+      const block = new Block();
+      if (at === 0) block.start = origin.start ?? null;
+      at = this.#fill(block, lines, at, origin);
+      blocks.push(block);
+    }
+    this.blocks.splice(index, 0, ...blocks);
+    return blocks;
   }
 
-  /** The youngest entry. */
-  last() {
-    return this.at(this.end - 1);
+  /** @param {Mark} mark */
+  addMark(mark) {
+    const block = new Block(mark);
+    this.blocks.push(block);
+    return block;
   }
 
-  /**
-   * Puts a mark in the place of the youngest entry: only the Close after it tells that a message was a notice.
-   * @param {Mark} mark
-   */
-  replaceLast(mark) {
-    const old = this.last();
-    if (old === undefined) return this.push(mark);
-    this.#count(old, -1);
-    if (typeof old === 'string') this.added -= 1;
-    this.#slots[this.#slots.length - 1] = mark;
-    this.#count(mark, 1);
+  dropFirst() {
+    const block = this.blocks.shift();
+    if (block) this.#forget(block);
+    return block;
   }
 
-  /** Forgets everything; numbers go on from where they were. */
+  dropLast() {
+    const block = this.blocks.pop();
+    if (block) this.#forget(block);
+    return block;
+  }
+
+  /** @param {Block} block */
+  remove(block) {
+    const index = this.blocks.indexOf(block);
+    if (index < 0) return;
+    this.blocks.splice(index, 1);
+    this.#forget(block);
+  }
+
   clear() {
-    this.#slots = [];
-    this.#head = 0;
-    this.first = this.end;
-    this.#base = this.end;
-    this.bytes = 0;
+    this.blocks = [];
     this.lines = 0;
+    this.bytes = 0;
   }
 
-  #shift() {
-    this.#count(/** @type {Entry} */ (this.#slots[this.#head]), -1);
-    this.#slots[this.#head] = undefined;
-    this.#head += 1;
-    this.first += 1;
-    if (this.#head >= COMPACT_AT) {
-      this.#slots.splice(0, this.#head);
-      this.#head = 0;
-    }
+  /** How many lines are in the blocks before one. @param {number} index */
+  linesBefore(index) {
+    let lines = 0;
+    for (let i = 0; i < index && i < this.blocks.length; i += 1) lines += this.blocks[i].lines.length;
+    return lines;
   }
 
   /**
-   * @param {Entry} entry
-   * @param {1 | -1} sign
+   * A known position at or behind the beginning of a block, and how many lines from that beginning lie before it:
+   * what to ask the server for, to get what comes before the block.
+   * @param {number} [index]
+   * @returns {{ before: string, overlap: number } | null}
    */
-  #count(entry, sign) {
-    this.bytes += sign * sizeOf(entry);
-    if (typeof entry === 'string') this.lines += sign;
+  placeBefore(index = 0) {
+    let overlap = 0;
+    for (let i = index; i < this.blocks.length; i += 1) {
+      const block = this.blocks[i];
+      if (block.mark) {
+        if (overlap > 0) return null;
+        continue;
+      }
+      if (block.start) return { before: block.start, overlap };
+      overlap += block.lines.length;
+      if (block.end) return { before: block.end, overlap };
+    }
+    return null;
+  }
+
+  /**
+   * @param {Block} block
+   * @param {string[]} lines
+   * @param {number} from
+   * @param {Origin} origin
+   * @returns {number} where the lines that did not fit begin
+   */
+  #fill(block, lines, from, { end = null, time = 0, source = 0, sources }) {
+    let to = from;
+    for (; to < lines.length && !block.full; to += 1) {
+      const size = sizeOf(lines[to]);
+      block.lines.push(lines[to]);
+      block.times.push(time);
+      block.sources.push(sources ? sources[to] : source);
+      block.bytes += size;
+      this.bytes += size;
+    }
+    this.lines += to - from;
+    block.end = to === lines.length ? end : null;
+    return to;
+  }
+
+  /** @param {Block} block */
+  #forget(block) {
+    this.lines -= block.lines.length;
+    this.bytes -= block.bytes;
   }
 }

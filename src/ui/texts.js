@@ -12,18 +12,60 @@ const TEXTS = {
   chooseFile: { en: 'File: {file}. Choose another', zh: '文件：{file}，选择其他文件' },
   files: { en: 'Files', zh: '文件' },
   filter: { en: 'Filter', zh: '筛选' },
-  filterHint: { en: 'Filter lines', zh: '筛选日志行' },
+  filterHint: {
+    en: 'Filter: show only lines with all these terms; -term leaves lines out, /expression/ is a regular expression',
+    zh: '筛选：只显示包含所有词的行；-词 表示排除，/表达式/ 为正则表达式',
+  },
   clearFilter: { en: 'Clear the filter', zh: '清除筛选' },
+  find: { en: 'Find', zh: '查找' },
+  findHint: {
+    en: 'Find: highlight each of these terms; n and N walk through the hits, Shift+Enter searches the whole file',
+    zh: '查找：高亮每个词；n 和 N 在命中间移动，Shift+Enter 搜索整个文件',
+  },
+  clearFind: { en: 'Clear what is searched for', zh: '清除查找' },
+  badExpression: { en: 'No regular expression: {error}. What was there before stays in force.', zh: '正则表达式有误：{error}。此前的内容仍然有效。' },
+  wholeFile: { en: 'whole file', zh: '整个文件' },
+  wholeFileHint: { en: 'Search the whole file on the server', zh: '在服务器上搜索整个文件' },
   pause: { en: 'Pause', zh: '暂停' },
   follow: { en: 'Follow', zh: '跟随' },
+  more: { en: 'More', zh: '更多' },
+  addPane: { en: 'Add a pane', zh: '添加窗格' },
+  closePane: { en: 'Close this pane', zh: '关闭此窗格' },
+  border: { en: 'Sizes of the panes', zh: '窗格大小' },
+  layout: { en: 'Layout', zh: '布局' },
+  layoutColumns: { en: 'Side by side', zh: '并排' },
+  layoutRows: { en: 'One above the other', zh: '上下排列' },
+  layoutMerged: { en: 'Merged into one', zh: '合并为一个' },
+  wrap: { en: 'Wrap long lines', zh: '自动换行' },
+  wrapOn: { en: 'Long lines are wrapped', zh: '长行已自动换行' },
+  wrapOff: { en: 'Long lines are not wrapped', zh: '长行不换行' },
+  fold: { en: 'Fold stack traces', zh: '折叠堆栈' },
+  ansi: { en: 'Copy and export with colours (ANSI)', zh: '复制和导出时保留颜色（ANSI）' },
+  times: { en: 'Times beside lines: {mode}', zh: '行旁时间：{mode}' },
+  times_none: { en: 'none', zh: '不显示' },
+  times_arrival_local: { en: 'arrival, local', zh: '到达 · 本地' },
+  times_arrival_utc: { en: 'arrival, UTC', zh: '到达 · UTC' },
+  times_line_local: { en: 'of the line, local', zh: '行内 · 本地' },
+  times_line_utc: { en: 'of the line, UTC', zh: '行内 · UTC' },
+  searchWhole: { en: 'Search the whole file', zh: '搜索整个文件' },
+  copyMarked: { en: 'Copy marked lines', zh: '复制已标记的行' },
+  copyLink: { en: 'Copy a link to this view', zh: '复制此视图的链接' },
+  linkCopied: { en: 'Link copied', zh: '链接已复制' },
+  exportHeldText: { en: 'Export what is held as text', zh: '导出当前行为文本' },
+  exportHeldJson: { en: 'Export what is held as JSON', zh: '导出当前行为 JSON' },
+  exportFilteredText: { en: 'Export the filtered lines as text', zh: '导出筛选结果为文本' },
+  exportFilteredJson: { en: 'Export the filtered lines as JSON', zh: '导出筛选结果为 JSON' },
+  exported: { en: '{n} lines exported', one: '{n} line exported', zh: '已导出 {n} 行' },
   download: { en: 'Download the whole file', zh: '下载完整文件' },
   themeAuto: { en: 'Theme: as the system. Switch to light', zh: '主题：跟随系统，切换到浅色' },
   themeLight: { en: 'Theme: light. Switch to dark', zh: '主题：浅色，切换到深色' },
-  themeDark: { en: 'Theme: dark. Switch to the system’s', zh: '主题：深色，切换到跟随系统' },
+  themeDark: { en: 'Theme: dark. Switch to high contrast', zh: '主题：深色，切换到高对比度' },
+  themeContrast: { en: 'Theme: high contrast. Switch to the system’s', zh: '主题：高对比度，切换到跟随系统' },
   otherLanguage: { en: '中文', zh: 'EN' },
   otherLanguageHint: { en: '切换到中文', zh: 'Switch to English' },
-  help: { en: 'Keys and help', zh: '快捷键与帮助' },
+  help: { en: 'Keys and settings', zh: '快捷键与设置' },
   close: { en: 'Close', zh: '关闭' },
+  cancel: { en: 'Cancel', zh: '取消' },
   retryNow: { en: 'Retry now', zh: '立即重试' },
   logOf: { en: 'Lines of {file}', zh: '{file} 的日志行' },
 
@@ -34,6 +76,7 @@ const TEXTS = {
 
   // State.
   connecting: { en: 'Connecting', zh: '正在连接' },
+  catching: { en: 'Catching up', zh: '正在追赶' },
   live: { en: 'Live', zh: '实时' },
   paused: { en: 'Paused', zh: '已暂停' },
   following: { en: 'Following', zh: '正在跟随' },
@@ -50,29 +93,69 @@ const TEXTS = {
   whyShutdown: { en: 'server is stopping', zh: '服务器正在停止' },
   whyIdle: { en: 'connection went idle', zh: '连接空闲超时' },
   whyAsleep: { en: 'this device slept', zh: '设备曾休眠' },
+  whySilent: { en: 'the link went silent', zh: '连接无响应' },
   whyLost: { en: 'no connection', zh: '连接中断' },
   lastLine: { en: 'last line {ago} ago', zh: '最后一行：{ago}前' },
-  held: { en: '{n} lines', one: '{n} line', zh: '{n} 行' },
+  ago: { en: '{ago} ago', zh: '{ago}前' },
   counts: { en: '{n} of {total}', zh: '{n} / {total}' },
   pill: { en: 'Paused · {n} new', zh: '已暂停 · {n} 行新日志' },
   pillHint: { en: 'Go to the end and follow', zh: '回到末尾并跟随' },
+  stood: { en: 'Where I stood', zh: '回到暂停处' },
+  stoodHint: { en: 'Go back to where the log was paused', zh: '回到暂停时所在的行' },
 
   // Rows between lines.
-  cut: { en: '… {n} more characters', one: '… {n} more character', zh: '…… 还有 {n} 个字符' },
-  trimmed: { en: 'Older lines are in the file only', zh: '更早的行只在文件中' },
   truncated: { en: 'Truncated: the new content follows', zh: '文件被截断，以下是新的内容' },
-  back: { en: 'Connection lost, back after {n} s', zh: '连接中断，{n} 秒后恢复' },
-  backAgain: {
-    en: 'Lines may be missing; the last ones come again',
-    zh: '期间的日志可能缺失，最后的行会重复出现',
-  },
+  rotated: { en: 'Rotated: a new file begins', zh: '文件已轮转，以下是新文件' },
+  gap: { en: 'Lines are missing here', zh: '此处有日志缺失' },
+  backWhole: { en: 'Connection lost for {n} s, reconnected, nothing missed', zh: '连接中断 {n} 秒后恢复，没有遗漏' },
+  backLost: { en: 'Reconnected, {n} lines are missing', one: 'Reconnected, {n} line is missing', zh: '已重新连接，缺失 {n} 行' },
+  backGap: { en: 'Reconnected, lines are missing here', zh: '已重新连接，此处有日志缺失' },
+  gapAction: { en: 'Fetch them', zh: '获取' },
+  gapHint: { en: 'Fetch the lines before those that follow', zh: '获取以下各行之前的日志' },
   backThere: { en: 'The file is there again', zh: '文件又出现了' },
   endForbidden: { en: 'The server does not offer this file', zh: '服务器不提供此文件' },
   endMissing: { en: 'The file does not exist', zh: '文件不存在' },
   endUnreadable: { en: 'The server cannot read this file', zh: '服务器无法读取此文件' },
   endRemoved: { en: 'The file was removed', zh: '文件已被删除' },
-  endSlow: { en: 'The page was too slow, lines were lost', zh: '页面接收过慢，部分日志已丢失' },
-  endCrowded: { en: 'The server has too many connections', zh: '服务器连接过多' },
+  loadingOlder: { en: 'Loading older lines …', zh: '正在加载更早的日志……' },
+  beginning: { en: 'The log begins here', zh: '日志由此开始' },
+  fetchFailed: { en: 'Lines could not be fetched', zh: '无法获取日志行' },
+
+  // In rows.
+  showAll: { en: 'show all {size}', zh: '显示全部 {size}' },
+  showAllHint: { en: 'This line is shown cut', zh: '此行未完整显示' },
+  showLess: { en: 'show less', zh: '收起' },
+  folded: { en: '+{n} lines', one: '+{n} line', zh: '+{n} 行' },
+  unfolded: { en: '−{n} lines', one: '−{n} line', zh: '−{n} 行' },
+  unfoldHint: { en: 'Show the lines that continue this one', zh: '展开后续各行' },
+  foldHint: { en: 'Hide the lines that continue this one', zh: '折叠后续各行' },
+  treeHint: { en: 'Open or close as a tree of fields', zh: '以字段树展开或收起' },
+  treeClose: { en: 'close', zh: '收起' },
+  context: { en: 'in context', zh: '上下文' },
+  contextHint: { en: 'Show this line among all others', zh: '在全部日志中显示此行' },
+  columnAdd: { en: 'Show this field as a column', zh: '将此字段显示为列' },
+  columnDrop: { en: 'Show this field as a column no more', zh: '不再将此字段显示为列' },
+
+  // Search.
+  results: { en: 'Search in the whole file', zh: '整个文件的搜索结果' },
+  hits: { en: '{n} hits', one: '{n} hit', zh: '{n} 条命中' },
+  scanned: { en: '{size} searched', zh: '已搜索 {size}' },
+  searching: { en: 'searching …', zh: '正在搜索……' },
+  searchAll: { en: 'all of it', zh: '已全部搜索' },
+  searchPart: { en: 'there may be more', zh: '可能还有更多' },
+  searchStopped: { en: 'cancelled', zh: '已取消' },
+  searchFailed: { en: 'failed', zh: '搜索失败' },
+  searchOn: { en: 'Search on', zh: '继续搜索' },
+  closeResults: { en: 'Close the results', zh: '关闭搜索结果' },
+
+  // Told in passing.
+  noHit: { en: 'No further hit', zh: '没有更多命中' },
+  noError: { en: 'No further error', zh: '没有更多错误' },
+  noWarning: { en: 'No further warning', zh: '没有更多警告' },
+  marked: { en: '{n} lines marked', one: '{n} line marked', zh: '已标记 {n} 行' },
+  copied: { en: '{n} lines copied', one: '{n} line copied', zh: '已复制 {n} 行' },
+  notCopied: { en: 'The browser did not allow copying', zh: '浏览器不允许复制' },
+  nothingToCopy: { en: 'Nothing is marked: m marks the line of the cursor', zh: '没有标记：按 m 标记光标所在行' },
 
   // The empty page.
   emptyConnecting: { en: 'Connecting …', zh: '正在连接……' },
@@ -86,22 +169,34 @@ const TEXTS = {
   emptyWaitingMore: { en: 'The page goes on trying.', zh: '页面会继续尝试。' },
   emptyUnreadable: { en: 'The server cannot read {file}.', zh: '服务器无法读取 {file}。' },
   emptyCrowded: { en: 'The server has too many connections.', zh: '服务器连接过多。' },
-  emptyFilter: { en: 'No line contains “{term}”.', zh: '没有包含“{term}”的行。' },
-  emptyFilterMore: { en: 'Esc clears the filter.', zh: '按 Esc 清除筛选。' },
+  emptyFilter: { en: 'No line passes “{term}”.', zh: '没有符合“{term}”的行。' },
+  emptyFilterMore: { en: 'New lines that do appear here.', zh: '新的符合条件的日志会显示在这里。' },
 
   // Help.
   keysTitle: { en: 'Keys', zh: '快捷键' },
-  keySpace: { en: 'Pause, or go to the end and follow', zh: '暂停，或回到末尾并跟随' },
-  keyTop: { en: 'Oldest line held, and end', zh: '最早的行、末尾' },
-  keyLines: { en: 'Line down, and up', zh: '下一行、上一行' },
-  keyFiles: { en: 'Next file, and previous', zh: '下一个文件、上一个文件' },
-  keyFilter: { en: 'Filter; capitals make case count', zh: '筛选；含大写字母时区分大小写' },
-  keyEscape: { en: 'Clear the filter', zh: '清除筛选' },
+  keyLines: { en: 'Line down, line up', zh: '下一行、上一行' },
+  keyTop: { en: 'Top, end', zh: '顶部、末尾' },
+  keySpace: { en: 'Pause, or follow', zh: '暂停或跟随' },
+  keyFind: { en: 'Search', zh: '查找' },
+  keyHits: { en: 'Next hit, previous hit', zh: '下一个、上一个命中' },
+  keyErrors: { en: 'Next error, previous error', zh: '下一个、上一个错误' },
+  keyWarnings: { en: 'Next warning, previous warning', zh: '下一个、上一个警告' },
+  keyFiles: { en: 'Next file, previous file', zh: '下一个、上一个文件' },
+  keyMark: { en: 'Mark the line', zh: '标记此行' },
+  keyCopy: { en: 'Copy marked lines', zh: '复制已标记的行' },
+  keyPanes: { en: 'Previous pane, next pane', zh: '上一个、下一个窗格' },
+  keyWrap: { en: 'Wrap long lines', zh: '自动换行' },
+  keyTimes: { en: 'Times beside lines', zh: '行旁时间' },
+  keyEnter: { en: 'Open or close the line', zh: '展开或收起此行' },
+  keyEscape: { en: 'Leave, clear', zh: '离开、清除' },
   keyHelp: { en: 'This help', zh: '显示此帮助' },
   helpNote: {
-    en: 'Scrolling up or selecting text pauses too. The page holds the last {lines} lines. Colours in them are shown, all other control sequences are removed.',
-    zh: '向上滚动或选中文字也会暂停。页面保留最近 {lines} 行；其中的颜色会显示，其他控制序列一律去除。',
+    en: 'Scrolling up or selecting text pauses too. In both fields, a term in lower case ignores case, "quotes" keep spaces, /slashes/ make a regular expression; in the filter, -term leaves lines out.',
+    zh: '向上滚动或选中文字也会暂停。两个输入框中，全小写的词忽略大小写，"引号" 保留空格，/斜杠/ 之间为正则表达式；在筛选中，-词 表示排除。',
   },
+  settingsTitle: { en: 'What a pane holds', zh: '每个窗格保留' },
+  maxLines: { en: 'Lines', zh: '行数' },
+  maxBytes: { en: 'MiB', zh: 'MiB' },
 };
 
 /** @type {Language} */
@@ -133,6 +228,20 @@ export function t(name, vars = {}) {
   return words.replace(/\{(\w+)\}/g, (_, key) =>
     typeof vars[key] === 'number' ? numbers.format(vars[key]) : String(vars[key]),
   );
+}
+
+/**
+ * Says everything in a part of the page that has no words of its own.
+ * @param {HTMLElement} part
+ */
+export function speakIn(part) {
+  for (const element of part.querySelectorAll('[data-text], [data-label], [data-placeholder], [data-title]')) {
+    const { text, label, placeholder, title } = /** @type {HTMLElement} */ (element).dataset;
+    if (text) element.textContent = t(text);
+    if (label) element.setAttribute('aria-label', t(label));
+    if (label || title) element.setAttribute('title', t(label ?? title ?? ''));
+    if (placeholder) element.setAttribute('placeholder', t(placeholder));
+  }
 }
 
 const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

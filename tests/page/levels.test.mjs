@@ -26,6 +26,14 @@ test('levels as programs write them', () => {
     '[警告] 温度过高': 'warn',
     '2026-11-24 02:07:22 信息 已启动': 'info',
     '调试：进入': 'debug',
+    '[异常] 上传失败': 'error',
+    '【告警】磁盘将满': 'warn',
+    '2026-11-24 提示 已连接': 'info',
+    '2026-11-24 WRN slow': 'warn',
+    '12:00:01 DBG in': 'debug',
+    '{"level":50,"time":1795485600123,"msg":"x"}': 'error',
+    '{"level":30,"msg":"x"}': 'info',
+    '{"level":10,"msg":"x"}': 'trace',
   };
   for (const [text, wanted] of Object.entries(cases)) assert.equal(level(text), wanted, text);
 });

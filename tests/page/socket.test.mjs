@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { LOOK_AGAIN, PROVED_AFTER, delayFor, endingOf } from '../../src/ui/backoff.js';
-import { LogSocket } from '../../src/ui/socket.js';
+import { LogSocket, PROTOCOL } from '../../src/ui/socket.js';
 
 test('delays double up to a limit and are spread', () => {
   const longest = [0, 1, 2, 3, 4, 5, 6, 60].map((attempt) => delayFor(attempt, () => 1));
@@ -10,10 +10,9 @@ test('delays double up to a limit and are spread', () => {
 });
 
 test('what a Close means', () => {
-  assert.deepEqual(endingOf(4404, 'file not found'), { why: 'missing', notice: true, retry: 'look' });
+  assert.deepEqual(endingOf(4404, 'file not found'), { why: 'missing', retry: 'look' });
   assert.equal(endingOf(1008, 'file not allowed').retry, 'never');
-  assert.deepEqual(endingOf(1006, ''), { why: 'lost', notice: false, retry: 'growing' });
-  assert.equal(endingOf(1011, 'something of a proxy').notice, false);
+  assert.deepEqual(endingOf(1006, ''), { why: 'lost', retry: 'growing' });
   assert.equal(endingOf(1001, 'shutting down').why, 'shutdown');
 });
 
@@ -26,8 +25,9 @@ function world() {
   class FakeSocket {
     bufferedAmount = 0;
     sent = [];
-    constructor(address) {
+    constructor(address, protocols) {
       this.address = address;
+      this.protocols = protocols;
       sockets.push(this);
     }
     send(text) {
@@ -52,21 +52,27 @@ function world() {
     clearInterval: (id) => timers.delete(id),
   };
   const socket = new LogSocket(
-    'ws://x/',
     {
-      onLine: (line) => log.push(line),
+      addressOf: ({ since }) => `ws://x/${since ?? ''}`,
+      onLines: (lines, { old }) => log.push(`${old ? 'old ' : ''}${lines}`),
+      onEvent: ({ event }) => log.push(`event ${event}`),
       onState: (state) => log.push([state.phase, state.why].filter(Boolean).join(' ')),
-      onEnd: (why, tookLine) => log.push(`end ${why}${tookLine ? ' took a line' : ''}`),
-      onBack: (why, seconds) => log.push(`back ${why} ${seconds}`),
+      onBack: (why, seconds, missed, lost) => log.push(`back ${why} ${seconds} ${missed ? `missed ${lost}` : 'whole'}`),
     },
     env,
   );
+  const last = () => sockets.at(-1);
+  const say = (message) => last().onmessage({ data: JSON.stringify(message) });
   return {
     socket,
     log,
     sockets,
     env,
-    last: () => sockets.at(-1),
+    last,
+    lines: (lines, start, end, backlog = false) => say({ type: 'lines', lines, start, end, backlog }),
+    event: (event, more = {}) => say({ type: 'event', event, message: 'm', ...more }),
+    say,
+    lose: (code = 1006, reason = '') => last().onclose({ code, reason }),
     sleep: (milliseconds) => (time += milliseconds),
     pass(milliseconds) {
       const end = time + milliseconds;
@@ -85,70 +91,101 @@ function world() {
   };
 }
 
-test('lines come in order, and the first is not kept back for long', () => {
+/** A connection that is live behind position p2. */
+function live() {
   const w = world();
   w.socket.open();
   w.last().onopen();
-  w.last().onmessage({ data: 'a' });
-  assert.deepEqual(w.take(), ['connecting']);
-  w.last().onmessage({ data: 'b' });
-  w.last().onmessage({ data: '' });
-  assert.deepEqual(w.take(), ['live', 'a', 'b', '']);
+  w.lines(['a', 'b'], 'p0', 'p2');
+  w.take();
+  return w;
+}
 
-  const single = world();
-  single.socket.open();
-  single.last().onopen();
-  single.last().onmessage({ data: 'only' });
-  single.pass(300);
-  assert.deepEqual(single.take(), ['connecting', 'live', 'only']);
+test('asks for the subprotocol, shows catching up, and is live with the last lines of before', () => {
+  const w = world();
+  w.socket.open();
+  assert.deepEqual([w.last().address, w.last().protocols], ['ws://x/', [PROTOCOL]]);
+  w.last().onopen();
+  w.lines(['a'], 'p0', 'p1', true);
+  w.lines(['b', ''], 'p1', 'p3');
+  w.lines(['c'], 'p3', 'p4');
+  assert.deepEqual(w.take(), ['connecting', 'catching', 'old a', 'live', 'old b,', 'c']);
+  assert.equal(w.socket.position, 'p4');
 });
 
-test('a notice before a refusal is no line, and the file is looked for again', () => {
+test('an empty file is live as well', () => {
   const w = world();
   w.socket.open();
   w.last().onopen();
-  w.last().onmessage({ data: 'log file x does not exist' });
-  w.last().onclose({ code: 4404, reason: 'file not found' });
-  assert.deepEqual(w.take(), ['connecting', 'end missing', 'waiting missing']);
+  w.lines([], 'p0', 'p0');
+  assert.deepEqual(w.take(), ['connecting', 'live']);
+});
+
+test('resumes behind the last line, and says that nothing was missed before what comes', () => {
+  const w = live();
+  w.lose();
+  w.pass(500);
+  assert.equal(w.last().address, 'ws://x/p2');
+  w.lose();
+  w.pass(1_000);
+  w.last().onopen();
+  w.lines(['c'], 'p2', 'p3');
+  assert.deepEqual(w.take().slice(-3), ['back lost 2 whole', 'live', 'old c']);
+});
+
+test('a gap behind a loss is told as what was missed, once', () => {
+  const w = live();
+  w.lose();
+  w.pass(500);
+  w.last().onopen();
+  w.event('gap', { lost: 7, position: 'p9' });
+  w.lines(['x'], 'p9', 'p10');
+  assert.deepEqual(w.take().slice(-3), ['back lost 1 missed 7', 'live', 'old x']);
+});
+
+test('an event is passed on, its position is where to resume', () => {
+  const w = live();
+  w.event('truncated', { position: 'q0' });
+  assert.deepEqual(w.take(), ['event truncated']);
+  w.lose();
+  w.pass(500);
+  assert.equal(w.last().address, 'ws://x/q0');
+});
+
+test('a viewer that was too slow resumes behind what it was sent', () => {
+  const w = live();
+  w.event('too_slow', { lost: 100, position: 'p2' });
+  w.lose(1013, 'too slow');
+  w.pass(500);
+  assert.equal(w.last().address, 'ws://x/p2');
+  w.last().onopen();
+  w.lines(['c'], 'p2', 'p3');
+  assert.ok(w.take().includes('back slow 1 whole'));
+});
+
+test('what is not known is ignored', () => {
+  const w = live();
+  w.say({ type: 'weather', sun: true });
+  w.last().onmessage({ data: 'no JSON' });
+  w.last().onmessage({ data: new ArrayBuffer(3) });
+  assert.deepEqual(w.take(), []);
+});
+
+test('a missing file is looked for again, a refusal for good is not tried again', () => {
+  const w = world();
+  w.socket.open();
+  w.last().onopen();
+  w.event('missing');
+  w.lose(4404, 'file not found');
+  assert.deepEqual(w.take(), ['connecting', 'event missing', 'waiting missing']);
   assert.equal(w.socket.state.until - w.env.now(), LOOK_AGAIN);
   w.pass(LOOK_AGAIN);
   assert.equal(w.sockets.length, 2);
-});
-
-test('a notice after lines is taken back', () => {
-  const w = world();
-  w.socket.open();
   w.last().onopen();
-  for (const data of ['a', 'b', 'log file x no longer exists']) w.last().onmessage({ data });
-  w.last().onclose({ code: 4410, reason: 'file removed' });
-  assert.deepEqual(w.take().slice(-2), ['end removed took a line', 'waiting removed']);
-});
-
-test('a refusal for good is not tried again', () => {
-  const w = world();
-  w.socket.open();
-  w.last().onopen();
-  w.last().onmessage({ data: 'no' });
-  w.last().onclose({ code: 1008, reason: 'file not allowed' });
+  w.lose(1008, 'file not allowed');
   w.pass(120_000);
-  assert.equal(w.sockets.length, 1);
+  assert.equal(w.sockets.length, 2);
   assert.equal(w.socket.state.phase, 'stopped');
-});
-
-test('a loss is told once the connection is back, before its lines', () => {
-  const w = world();
-  w.socket.open();
-  w.last().onopen();
-  w.pass(300);
-  w.last().onclose({ code: 1006, reason: '' });
-  w.pass(500);
-  w.last().onclose({ code: 1006, reason: '' });
-  w.pass(1_000);
-  w.take();
-  w.last().onopen();
-  w.last().onmessage({ data: 'a' });
-  w.last().onmessage({ data: 'b' });
-  assert.deepEqual(w.take(), ['live', 'back lost 2', 'a', 'b']);
 });
 
 test('delays grow until a connection has proved itself', () => {
@@ -157,14 +194,14 @@ test('delays grow until a connection has proved itself', () => {
   const delays = [];
   for (let n = 0; n < 3; n += 1) {
     w.last().onopen();
-    w.last().onclose({ code: 1006, reason: '' });
+    w.lose();
     delays.push(w.socket.state.until - w.env.now());
     w.pass(delays[n]);
   }
   assert.deepEqual(delays, [500, 1_000, 2_000]);
   w.last().onopen();
   w.pass(PROVED_AFTER);
-  w.last().onclose({ code: 1006, reason: '' });
+  w.lose();
   assert.equal(w.socket.state.until - w.env.now(), 500);
 });
 
@@ -173,17 +210,16 @@ test('waiting can be cut short, and only waiting', () => {
   w.socket.open();
   w.socket.retryNow();
   assert.equal(w.sockets.length, 1);
-  w.last().onclose({ code: 1006, reason: '' });
+  w.lose();
   w.socket.retryNow();
   assert.equal(w.sockets.length, 2);
+  w.last().onopen();
   w.pass(60_000);
   assert.equal(w.sockets.length, 2);
 });
 
-test('pings, and gives up a link that takes nothing or a sleep', () => {
-  const w = world();
-  w.socket.open();
-  w.last().onopen();
+test('pings, and gives up a link that takes nothing, a sleep and a handshake without end', () => {
+  const w = live();
   w.pass(50_000);
   assert.deepEqual(w.last().sent, ['ping', 'ping']);
   w.last().bufferedAmount = 8;
@@ -195,15 +231,31 @@ test('pings, and gives up a link that takes nothing or a sleep', () => {
   w.sleep(200_000);
   w.pass(1);
   assert.equal(w.socket.state.why, 'asleep');
+  w.pass(500);
+  const { length } = w.sockets;
+  w.pass(11_000);
+  assert.ok(w.sockets.length > length);
 });
 
-test('nothing is reported after closing', () => {
-  const w = world();
-  w.socket.open();
-  w.last().onopen();
-  w.take();
+test('a silent link is noticed by what the server says of the file', () => {
+  const w = live();
+  for (const size of [10, 10, 20, 20, 20]) {
+    w.socket.looked({ size });
+    w.pass(5_000);
+  }
+  assert.equal(w.sockets.length, 2);
+  assert.ok(w.take().includes('waiting silent'));
+  assert.equal(w.last().address, 'ws://x/p2');
+});
+
+test('nothing is reported after closing, and opening anew begins at another place', () => {
+  const w = live();
   w.socket.close();
   w.pass(60_000);
   assert.deepEqual(w.take(), []);
-  assert.equal(w.last().onmessage, null);
+  w.socket.open('p7');
+  assert.equal(w.last().address, 'ws://x/p7');
+  w.last().onopen();
+  w.lines(['z'], 'p7', 'p8');
+  assert.deepEqual(w.take(), ['connecting', 'live', 'old z'], 'that is no loss');
 });

@@ -1,65 +1,65 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { LineStore } from '../../src/ui/store.js';
+import { BLOCK_LINES, LogStore } from '../../src/ui/store.js';
 
-const held = (store) => {
-  const out = [];
-  for (let at = store.first; at < store.end; at += 1) out.push(store.at(at));
-  return out;
-};
+const held = (store) => store.blocks.flatMap((block) => (block.mark ? [block.mark.text] : block.lines));
+const numbered = (from, count) => Array.from({ length: count }, (_, at) => `line ${from + at}`);
 
-test('holds what fits and gives every entry a number for good', () => {
-  const store = new LineStore({ maxLines: 3 });
-  for (const line of ['a', 'b', 'c', 'd', 'e']) store.push(line);
-  assert.deepEqual(held(store), ['c', 'd', 'e']);
-  assert.equal(store.first, 2);
-  assert.equal(store.at(1), undefined);
-  assert.equal(store.at(4), 'e');
-  assert.equal(store.at(5), undefined);
-  assert.equal(store.added, 5);
-  assert.equal(store.lines, 3);
-  assert.equal(store.trimmed, true);
+test('lines are kept in order, in blocks with the positions around them', () => {
+  const store = new LogStore();
+  store.append(['a', 'b'], { start: 'p0', end: 'p2', time: 5 });
+  store.append(['c'], { start: 'p2', end: 'p3', time: 6 });
+  assert.deepEqual(held(store), ['a', 'b', 'c']);
+  assert.equal(store.blocks.length, 1, 'what follows on goes into the same block');
+  assert.deepEqual([store.blocks[0].start, store.blocks[0].end], ['p0', 'p3']);
+  assert.deepEqual(store.blocks[0].times, [5, 5, 6]);
+  store.append(['x'], { start: 'q0', end: 'q1' });
+  assert.equal(store.blocks.length, 2, 'what comes from elsewhere does not');
 });
 
-test('trims by bytes too, but never the youngest line', () => {
-  const store = new LineStore({ maxBytes: 1_000 });
-  store.push('x'.repeat(300));
-  store.push('y'.repeat(300));
-  assert.deepEqual(held(store), ['y'.repeat(300)]);
-  store.push('z'.repeat(5_000));
-  assert.equal(store.lines, 1);
-  store.push('short');
-  assert.deepEqual(held(store), ['short']);
-  assert.ok(store.bytes < 100);
+test('a long run is split, and only its edges have positions', () => {
+  const store = new LogStore();
+  store.append(numbered(0, BLOCK_LINES * 2 + 10), { start: 'p', end: 'q' });
+  assert.deepEqual(store.blocks.map((block) => [block.lines.length, block.start, block.end]), [
+    [BLOCK_LINES, 'p', null],
+    [BLOCK_LINES, null, null],
+    [10, null, 'q'],
+  ]);
+  assert.deepEqual(store.placeBefore(0), { before: 'p', overlap: 0 });
+  store.dropFirst();
+  assert.deepEqual(store.placeBefore(0), { before: 'q', overlap: BLOCK_LINES + 10 });
 });
 
-test('stays right over many trims', () => {
-  const store = new LineStore({ maxLines: 100 });
-  for (let n = 0; n < 50_000; n += 1) store.push(`line ${n}`);
-  assert.equal(store.first, 49_900);
-  assert.equal(store.at(49_900), 'line 49900');
-  assert.equal(store.last(), 'line 49999');
-  assert.equal(store.lines, 100);
-});
-
-test('a notice becomes a mark and is no line any more', () => {
-  const store = new LineStore();
-  store.push('a line');
-  store.push('a notice');
-  store.replaceLast({ mark: 'endRemoved' });
-  assert.deepEqual(held(store), ['a line', { mark: 'endRemoved' }]);
-  assert.equal(store.lines, 1);
-  assert.equal(store.added, 1);
-});
-
-test('numbers go on after everything was forgotten', () => {
-  const store = new LineStore();
-  store.push('a');
+test('too much is known by lines and by bytes, and dropping blocks counts down', () => {
+  const store = new LogStore({ maxLines: 1_000, maxBytes: 1 << 20 });
+  store.append(numbered(0, 1_000));
+  assert.equal(store.over, false);
+  store.append(numbered(1_000, 1));
+  assert.equal(store.over, true);
+  while (store.over) store.dropFirst();
+  assert.equal(store.lines, 1_001 - BLOCK_LINES);
+  assert.equal(held(store)[0], `line ${BLOCK_LINES}`);
+  store.append(['x'.repeat(1 << 19), 'y'.repeat(1 << 19)]);
+  assert.equal(store.over, true);
   store.clear();
-  assert.equal(store.trimmed, false);
-  assert.equal(store.lines, 0);
-  assert.equal(store.bytes, 0);
-  assert.equal(store.at(0), undefined);
-  store.push('b');
-  assert.equal(store.at(1), 'b');
+  assert.deepEqual([store.lines, store.bytes, store.blocks.length], [0, 0, 0]);
+});
+
+test('bytes come back to nothing', () => {
+  const store = new LogStore();
+  for (let n = 0; n < 30; n += 1) store.append(numbered(n, 400), {});
+  while (store.blocks.length > 0) store.dropFirst();
+  assert.deepEqual([store.lines, store.bytes], [0, 0]);
+});
+
+test('older lines go in front, and others behind a mark', () => {
+  const store = new LogStore();
+  store.append(['c'], { start: 'p2', end: 'p3' });
+  const mark = store.addMark({ text: 'gap' });
+  store.append(['f'], { start: 'p5', end: 'p6' });
+  store.insert(0, ['a', 'b'], { start: 'p0', end: 'p2' });
+  store.insert(store.blocks.indexOf(mark) + 1, ['d', 'e'], { start: 'p3', end: 'p5' });
+  assert.deepEqual(held(store), ['a', 'b', 'c', 'gap', 'd', 'e', 'f']);
+  assert.equal(store.lines, 6);
+  assert.deepEqual(store.placeBefore(0), { before: 'p0', overlap: 0 });
 });

@@ -1,0 +1,113 @@
+/** What a log held before, asked of the server: pages of lines around a position, and searches in all of it. */
+
+import { addressOf } from './address.js';
+
+/**
+ * @typedef {{ lines: string[], start: string, end: string, more: boolean }} Page
+ * @typedef {{ line: string, start: string, end: string }} Hit
+ */
+
+/** @param {string} file @param {string} what @param {Record<string, string>} query */
+const pathOf = (file, what, query) =>
+  addressOf(`api/v1/logs/${encodeURIComponent(file)}/${what}?${new URLSearchParams(query)}`);
+
+/** Most that the server gives at once. */
+const MOST = 10_000;
+
+/**
+ * @param {string} file
+ * @param {{ before?: string, after?: string, limit: number }} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Page>}
+ */
+export async function fetchPage(file, { limit, ...place }, signal) {
+  const answer = await fetch(pathOf(file, 'lines', { ...place, limit: String(Math.min(MOST, limit)) }), { signal });
+  if (!answer.ok) throw await problem(answer);
+  return answer.json();
+}
+
+/**
+ * The lines before a place that is so many lines in front of a position.
+ * @param {string} file
+ * @param {{ before: string, overlap: number }} place
+ * @param {number} limit
+ * @returns {Promise<Page>} `end` is the place itself, where it is a position
+ */
+export async function fetchBefore(file, { before, overlap }, limit) {
+  for (;;) {
+    const page = await fetchPage(file, { before, limit: limit + overlap });
+    if (page.lines.length > overlap || !page.more || page.lines.length === 0) {
+      const lines = overlap > 0 ? page.lines.slice(0, Math.max(0, page.lines.length - overlap)) : page.lines;
+      return { ...page, lines };
+    }
+    overlap -= page.lines.length;
+    before = page.start;
+  }
+}
+
+/**
+ * Searches the whole log, the newest lines first, and goes on where the server's time for one answer is over.
+ * @param {string} file
+ * @param {{ text: string, regex: boolean, before?: string | null, limit: number }} query
+ * @param {{ onHit(hit: Hit): void, onProgress(scanned: number): void }} calls
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ next: string | null }>} from where there may be more, null when all was searched
+ */
+export async function search(file, { text, regex, before = null, limit }, { onHit, onProgress }, signal) {
+  let scanned = 0;
+  let hits = 0;
+  for (;;) {
+    /** @type {Record<string, string>} */
+    const query = { q: text, regex: String(regex), limit: String(limit - hits) };
+    if (before) query.before = before;
+    const answer = await fetch(pathOf(file, 'search', query), { signal });
+    if (!answer.ok || !answer.body) throw await problem(answer);
+    /** @type {{ complete: boolean, scanned: number, next: string | null } | null} */
+    let done = null;
+    for await (const object of objects(answer.body)) {
+      if (object.done) done = object;
+      else if (typeof object.line === 'string') {
+        hits += 1;
+        onHit(object);
+      }
+    }
+    // An answer without its last line was cut short.
+    if (!done) throw new Error('cut short');
+    scanned += done.scanned;
+    onProgress(scanned);
+    if (done.complete || !done.next || hits >= limit || done.next === before) return { next: done.next };
+    before = done.next;
+  }
+}
+
+/**
+ * The objects of an NDJSON body, as they come.
+ * @param {ReadableStream<Uint8Array>} body
+ */
+export async function* objects(body) {
+  const reader = body.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
+  let rest = '';
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const lines = (rest + value).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) if (line) yield JSON.parse(line);
+    }
+    if (rest) yield JSON.parse(rest);
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+/** What the server says is wrong. @param {Response} answer */
+async function problem(answer) {
+  let text = '';
+  try {
+    text = (await answer.json()).error;
+  } catch {
+    // No JSON: a proxy's own page, which is of no use here.
+  }
+  return Object.assign(new Error(text || `HTTP ${answer.status}`), { status: answer.status });
+}

@@ -1,0 +1,755 @@
+/**
+ * A pane: one file, or several as one, with its state, its fields and its rows. It puts the parts together; what has
+ * rules of its own lives in a module of its own.
+ */
+
+import { addressOf } from './address.js';
+import { plain } from './ansi.js';
+import { selectedPlaces, textBetween, toClipboard } from './copy.js';
+import { asJson, asText, save } from './export.js';
+import { Feed } from './feed.js';
+import { totalHeight } from './layout.js';
+import { LogList } from './list.js';
+import { ErrorMap } from './map.js';
+import { Menu } from './menu.js';
+import { FilePicker } from './picker.js';
+import { lineRow, markRow } from './row.js';
+import { Rows } from './rows.js';
+import { SearchDrawer } from './search.js';
+import { set, settings } from './settings.js';
+import { LogStore } from './store.js';
+import { Filter, Finder, takeText } from './terms.js';
+import { speakIn, span, t } from './texts.js';
+import { TIME_MODES, timeBeside } from './times.js';
+
+/**
+ * @typedef {import('./store.js').Block} Block
+ * @typedef {import('./view.js').PaneView} PaneView
+ * @typedef {{ files: import('./files.js').FileList, requestFrame(): void, tell(text: string): void, say(text: string): void,
+ *   onView(): void, onSettings(): void, onClose(pane: Pane): void, onFile(pane: Pane, name: string): void }} Page
+ */
+
+/** While every drawing would replace all that is on the screen, nobody can read more than so many: one in this time. */
+const FLOOD = 40;
+
+/** What an empty log says while waiting, where it is not just the server that can't be reached. @type {Record<string, string>} */
+const EMPTY_WAITING = { missing: 'emptyMissing', removed: 'emptyMissing', unreadable: 'emptyUnreadable', crowded: 'emptyCrowded' };
+
+/** And what comes of it, where the page does not just go on trying. @type {Record<string, string>} */
+const EMPTY_MORE = {
+  emptyLive: 'emptyLiveMore',
+  emptyFilter: 'emptyFilterMore',
+  emptyForbidden: 'emptyForbiddenMore',
+  emptyMissing: 'emptyMissingMore',
+};
+
+export class Pane {
+  /** @type {HTMLElement} */
+  element;
+  /** @type {PaneView[]} what it shows: one file, or all of a merged pane, of which the first has the fields */
+  views;
+  /** Whether there is something to draw. */
+  dirty = true;
+
+  #page;
+  #store = new LogStore(settings);
+  #rows = new Rows(this.#store);
+  /** @type {LogList} */
+  #list;
+  /** @type {Feed} */
+  #feed;
+  #map;
+  #picker;
+  #search;
+  /** @type {Set<string>} lines that are marked, as `block:line` */
+  #marked = new Set();
+  #findVersion = 0;
+  /** Where the reader was when the log was paused. @type {import('./list.js').Place | null} */
+  #stood = null;
+  #drawn = { at: 0, added: 0 };
+  #added = 0;
+  #mapDirty = true;
+
+  /**
+   * @param {PaneView[]} views
+   * @param {Page} page
+   */
+  constructor(views, page) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById('pane'));
+    this.element = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
+    this.views = views;
+    this.#page = page;
+    this.#list = new LogList(this.#get('.log'), this.#store, this.#rows, {
+      onFollow: (following) => this.#followed(following),
+      onWish: () => this.#wish(),
+      onNear: (edge) => (edge === 'top' ? this.#feed.loadOlder() : this.#feed.loadNewer()),
+      lookOf: (index, line) => this.#lookOf(index, line),
+      make: (index, line) => this.#make(index, line),
+      isMarked: (block, line) => this.#marked.has(`${block.id}:${line}`),
+    });
+    this.#map = new ErrorMap(/** @type {HTMLCanvasElement} */ (this.#get('.map')), (share) => this.#jump(share));
+    this.#picker = new FilePicker(page.files, this.#get('.file'), this.#get('.files'), (name) => page.onFile(this, name));
+    this.#search = new SearchDrawer(
+      this.#get('.results'),
+      (hit) => this.#openHit(hit),
+      () => this.focus(),
+    );
+    new Menu(this.#get('.more-button'), this.#get('.menu'), () => this.#menuItems());
+    this.#feed = this.#newFeed();
+    this.#listen();
+    this.#input('filter').value = views[0].filter;
+    this.#input('find').value = views[0].find;
+    this.#takeFilter();
+    this.#takeFind();
+    this.setWords();
+    this.applySettings();
+  }
+
+  /** Connects; apart from the constructor, as the element has to be in the document. */
+  open() {
+    this.#feed.open();
+  }
+
+  close() {
+    this.#feed.close();
+    this.#search.cancel();
+    this.element.remove();
+  }
+
+  get files() {
+    return this.views.map(({ file }) => file);
+  }
+
+  get merged() {
+    return this.views.length > 1;
+  }
+
+  focus() {
+    this.#get('.log').focus({ preventScroll: true });
+  }
+
+  /** Shows another file. @param {string} name */
+  setFile(name) {
+    this.#feed.close();
+    this.#search.close();
+    this.views = [{ ...this.views[0], file: name }];
+    this.#feed = this.#newFeed();
+    this.#list.follow();
+    this.#named();
+    this.open();
+  }
+
+  #newFeed() {
+    return new Feed(this.files, this.#store, this.#rows, {
+      isFollowing: () => this.#list.following,
+      nearIndex: () => this.#list.nearIndex,
+      onLines: () => {
+        this.#added += 1;
+        this.#mapDirty = true;
+        this.#wish();
+      },
+      onState: () => this.#showState(true),
+      onCleared: () => {
+        this.#marked.clear();
+        this.#stood = null;
+        this.#list.reset();
+      },
+      onAttached: (attached) => {
+        this.#list.mayFollow = attached;
+      },
+      onNotice: (text) => this.#page.tell(t(text)),
+    });
+  }
+
+  // Drawing.
+
+  #wish() {
+    this.dirty = true;
+    this.#page.requestFrame();
+  }
+
+  /** @param {number} now */
+  draw(now) {
+    if (!this.dirty) return;
+    if (this.#list.following && this.#added !== this.#drawn.added && now - this.#drawn.at < FLOOD && this.#flooded) {
+      this.#page.requestFrame();
+      return;
+    }
+    this.dirty = false;
+    this.#drawn = { at: now, added: this.#added };
+    const before = this.#store.lines;
+    if (!this.#rows.advance(this.#list.nearIndex)) this.#wish();
+    this.#list.render();
+    this.#flooded = this.#store.lines - before > this.#list.page;
+    this.#showEmpty();
+  }
+
+  #flooded = true;
+
+  /** What makes a row look as it does, apart from its line. @param {number} index @param {number} line */
+  #lookOf(index, line) {
+    const block = this.#store.blocks[index];
+    if (block.mark) return block.mark.action ?? '';
+    const fold = this.#rows.folding && !this.#rows.partial ? this.#rows.foldSize(index, line) : 0;
+    const open = this.#rows.opened.get(`${block.id}:${line}`);
+    return `${this.#findVersion}|${fold}|${open ? [...open] : ''}`;
+  }
+
+  /** @param {number} index @param {number} line */
+  #make(index, line) {
+    const block = this.#store.blocks[index];
+    if (block.mark) return markRow(block.mark);
+    const { partial, folding, finder } = this.#rows;
+    return lineRow(block.lines[line], {
+      finder,
+      beside: timeBeside(TIME_MODES[settings.times], block.lines[line], block.times[line]),
+      colour: this.merged ? block.sources[line] % 6 : -1,
+      file: this.files[block.sources[line]] ?? '',
+      fold: folding && !partial ? this.#rows.foldSize(index, line) : 0,
+      open: this.#rows.isOpen(block, line),
+      whole: this.#rows.isOpen(block, line, 'whole'),
+      tree: this.#rows.isOpen(block, line, 'tree'),
+      partial,
+      columns: this.views[0].columns,
+    });
+  }
+
+  /** Rows look different now: other words, times, highlights. */
+  #restyle() {
+    this.#findVersion += 1;
+    this.#wish();
+  }
+
+  applySettings() {
+    const { metrics } = this.#rows;
+    this.#store.maxLines = settings.maxLines;
+    this.#store.maxBytes = settings.maxBytes;
+    this.element.classList.toggle('wrap', settings.wrap);
+    this.element.classList.toggle('timed', settings.times > 0);
+    metrics.rowHeight = this.#list.rowHeight;
+    metrics.columns = this.#list.columnsInSight - (settings.times > 0 ? 14 : 0) - (this.merged ? 16 : 0);
+    if (metrics.wrap !== settings.wrap || this.#rows.folding !== settings.fold) {
+      metrics.wrap = settings.wrap;
+      this.#rows.folding = settings.fold;
+      this.#rows.rebuild();
+      this.#list.refresh();
+    }
+    this.#restyle();
+  }
+
+  // State.
+
+  /** @param {boolean} [aloud] */
+  #showState(aloud = false) {
+    const { state, file } = this.#feed.state;
+    const { following } = this.#list;
+    const live = state.phase === 'live';
+    const kind = live && !following ? 'paused' : state.phase;
+    const element = this.#get('.state');
+    const changed = !element.classList.contains(kind);
+    element.className = `state ${kind}`;
+    const prefix = this.merged && (state.phase === 'waiting' || state.phase === 'stopped') ? `${file}: ` : '';
+    write(this.#get('.state-text'), prefix + this.#stateText(true));
+    element.title = this.#get('.state-text').textContent ?? '';
+    const waits = state.phase === 'waiting' || state.phase === 'stopped';
+    const retry = this.#get('.retry');
+    if (!waits && document.activeElement === retry) this.focus();
+    retry.hidden = !waits;
+    if (changed && aloud) this.#page.say(`${this.files.join(', ')}: ${this.#stateText(false)}`);
+    const { loading, beginning } = this.#feed;
+    const edge = this.#get('.edge');
+    const atTop = !following && this.#get('.log').scrollTop < 40 && this.#store.lines > 0;
+    edge.hidden = !(atTop && (loading === 'older' || beginning));
+    if (!edge.hidden) write(edge, t(loading ? 'loadingOlder' : 'beginning'));
+    this.#showEmpty();
+  }
+
+  /** @param {boolean} counting whether to count down, which is not for ears */
+  #stateText(counting) {
+    const { state } = this.#feed.state;
+    if (state.phase === 'live') return t(this.#list.following ? 'live' : 'paused');
+    if (state.phase === 'connecting' || state.phase === 'catching') return t(state.phase);
+    const why = t(`why${state.why[0].toUpperCase()}${state.why.slice(1)}`);
+    if (state.phase === 'stopped') return `${t('stopped')} · ${why}`;
+    if (!counting) return `${why}. ${t('reconnecting')}`;
+    const left = Math.max(0, Math.ceil((state.until - Date.now()) / 1000));
+    return `${t(state.looking ? 'looking' : 'waiting', { n: left })} · ${why}`;
+  }
+
+  /** What changes with time; called some times a second. */
+  tick() {
+    this.#showState();
+    const { at, old, file } = this.#feed.last;
+    const { files } = this.#page;
+    const lastAt = (old && files.modified(file)) || at;
+    const ago = lastAt ? span(Date.now() - lastAt) : '';
+    write(this.#get('.last-long'), ago && t('lastLine', { ago }));
+    write(this.#get('.last-short'), ago && t('ago', { ago }));
+    const { shown, found } = this.#rows.counts();
+    write(this.#get('.filter-count'), this.#rows.filter ? t('counts', { n: shown, total: this.#store.lines }) : '');
+    write(this.#get('.find-count'), this.#rows.finder ? this.#findCount(found) : '');
+    if (!this.#list.following) {
+      const { all, shown: passed } = this.#feed.fresh;
+      write(this.#get('.pill-text'), t('pill', { n: this.#rows.filter ? passed : all }));
+    }
+    if (this.#mapDirty) {
+      this.#mapDirty = false;
+      this.#map.draw(this.#store.blocks);
+    }
+  }
+
+  /** @param {number} found */
+  #findCount(found) {
+    const { cursor } = this.#list;
+    if (!cursor) return String(found);
+    let before = 0;
+    for (const block of this.#store.blocks) {
+      if (block === cursor.block) {
+        const at = block.found.indexOf(cursor.line);
+        return at < 0 ? String(found) : t('counts', { n: before + at + 1, total: found });
+      }
+      before += block.found.length;
+    }
+    return String(found);
+  }
+
+  #showEmpty() {
+    const empty = this.#get('.empty');
+    const { blocks, lines } = this.#store;
+    empty.hidden = blocks.some(({ rows }) => rows.length > 0);
+    if (empty.hidden) return;
+    const { state, file } = this.#feed.state;
+    let name = 'emptyLive';
+    if (this.#rows.filter && lines > 0) name = 'emptyFilter';
+    else if (state.phase === 'connecting' || state.phase === 'catching') name = 'emptyConnecting';
+    else if (state.phase === 'stopped') name = 'emptyForbidden';
+    else if (state.phase === 'waiting') name = EMPTY_WAITING[state.why] ?? 'emptyWaiting';
+    write(this.#get('.empty-text'), t(name, { file, term: this.views[0].filter }));
+    write(this.#get('.empty-more'), name === 'emptyConnecting' ? '' : t(EMPTY_MORE[name] ?? 'emptyWaitingMore'));
+  }
+
+  // Following and pausing.
+
+  /** @param {boolean} following */
+  #followed(following) {
+    if (following) {
+      this.#feed.toEnd();
+    } else {
+      this.#feed.startCounting();
+      this.#stood = this.#list.topLine;
+    }
+    this.element.classList.toggle('paused', !following);
+    const pill = this.#get('.pill');
+    if (following && pill.contains(document.activeElement)) this.focus();
+    pill.hidden = following;
+    this.#showPause();
+    this.tick();
+    this.#page.say(t(following ? 'following' : 'paused'));
+  }
+
+  #showPause() {
+    write(this.#get('.pause-text'), t(this.#list.following ? 'pause' : 'follow'));
+  }
+
+  togglePause() {
+    if (this.#list.following) this.#list.pause();
+    else this.#list.follow();
+  }
+
+  toTop() {
+    this.#list.toTop();
+  }
+
+  toEnd() {
+    this.#list.follow();
+  }
+
+  /** @param {number} by */
+  moveCursor(by) {
+    this.#list.moveCursor(by);
+  }
+
+  /** @param {number} by */
+  scrollRows(by) {
+    this.#list.scrollRows(by);
+  }
+
+  get page() {
+    return this.#list.page;
+  }
+
+  /** @param {number} share of all */
+  #jump(share) {
+    this.#list.pause(true);
+    const log = this.#get('.log');
+    log.scrollTop = share * totalHeight(this.#store.blocks) - log.clientHeight / 2;
+  }
+
+  // Filter and find.
+
+  /** @param {'filter' | 'find'} name */
+  #input(name) {
+    return /** @type {HTMLInputElement} */ (this.element.querySelector(`input.${name}`));
+  }
+
+  #takeFilter() {
+    const field = this.#input('filter');
+    const { value, error } = takeText(field.value, (terms) => new Filter(terms), this.#rows.filter);
+    this.#fieldState('filter', error);
+    if (error) return;
+    const had = this.#rows.filter !== null;
+    const place = this.#list.following ? null : this.#list.cursor ?? this.#list.topLine;
+    this.#rows.setFilter(value);
+    if (had && !value && place) this.#inContext(place);
+    this.#viewChanged();
+    this.#restyle();
+  }
+
+  #takeFind() {
+    const { value, error } = takeText(this.#input('find').value, (terms) => new Finder(terms.filter(({ exclude }) => !exclude)), this.#rows.finder);
+    this.#fieldState('find', error);
+    if (error) return;
+    this.#rows.setFinder(value);
+    this.#viewChanged();
+    this.#restyle();
+  }
+
+  /** @param {'filter' | 'find'} name @param {string} error */
+  #fieldState(name, error) {
+    const field = this.#input(name);
+    const box = /** @type {HTMLElement} */ (field.closest('.field'));
+    box.classList.toggle('bad', error !== '');
+    field.setAttribute('aria-invalid', String(error !== ''));
+    const clear = /** @type {HTMLElement} */ (box.querySelector('.clear'));
+    clear.hidden = !field.value;
+    if (name === 'find') this.#get('.whole').hidden = !field.value || this.merged;
+    const told = this.#get('.field-error');
+    told.hidden = error === '';
+    write(told, error && t('badExpression', { error }));
+  }
+
+  #viewChanged() {
+    this.#mapDirty = true;
+    this.views[0].filter = this.#input('filter').value;
+    this.views[0].find = this.#input('find').value;
+    this.#page.onView();
+  }
+
+  /** @param {'filter' | 'find'} name */
+  #clear(name) {
+    this.#input(name).value = '';
+    if (name === 'filter') this.#takeFilter();
+    else this.#takeFind();
+  }
+
+  focusFind() {
+    this.#input('find').select();
+  }
+
+  /** Shows a line among those that the filter leaves out. @param {import('./list.js').Place} place */
+  #inContext(place) {
+    this.#input('filter').value = '';
+    this.#rows.setFilter(null);
+    this.#fieldState('filter', '');
+    this.#viewChanged();
+    this.#list.pause();
+    // Its own surroundings first: they are what is looked at.
+    this.#rows.advance(this.#store.blocks.indexOf(place.block), Infinity);
+    this.#restyle();
+    this.#list.show(place, 'middle');
+    this.#list.render();
+  }
+
+  /**
+   * To the next line of a kind, from the cursor or from what is in sight on.
+   * @param {1 | -1} direction
+   * @param {(block: Block, line: number) => boolean} wanted
+   * @param {string} none what is told where there is none
+   */
+  #walk(direction, wanted, none) {
+    const { blocks } = this.#store;
+    const { following, cursor } = this.#list;
+    const start = following ? null : cursor ?? this.#list.topLine;
+    const step = following ? -1 : direction;
+    let index = start ? blocks.indexOf(start.block) : -1;
+    if (index < 0) index = step > 0 ? 0 : blocks.length - 1;
+    const from = start && blocks[index] === start.block ? start.line : step > 0 ? -1 : Infinity;
+    const includes = !following && !cursor;
+    for (let i = index; i >= 0 && i < blocks.length; i += step) {
+      const rows = step > 0 ? blocks[i].rows : [...blocks[i].rows].reverse();
+      for (const line of rows) {
+        const past = i !== index || (step > 0 ? line > from : line < from) || (includes && line === from);
+        if (past && !blocks[i].mark && wanted(blocks[i], line)) {
+          this.#list.show({ block: blocks[i], line }, 'middle');
+          return;
+        }
+      }
+    }
+    this.#page.tell(t(none));
+  }
+
+  /** @param {1 | -1} direction */
+  toHit(direction) {
+    if (!this.#rows.finder) return this.focusFind();
+    this.#walk(direction, (block, line) => block.found.includes(line), 'noHit');
+  }
+
+  /** @param {1 | 2} level @param {1 | -1} direction */
+  toLevel(level, direction) {
+    this.#walk(direction, (block, line) => block.levels[line] === level, level === 1 ? 'noError' : 'noWarning');
+  }
+
+  #searchWhole() {
+    const [{ file, find }] = this.views;
+    if (this.merged || !find) return this.focusFind();
+    this.#search.start(file, find, this.#page.files.find(file)?.size ?? 0);
+  }
+
+  /** @param {import('./history.js').Hit} hit */
+  async #openHit(hit) {
+    this.#list.pause();
+    if (this.#rows.filter) this.#clear('filter');
+    const block = await this.#feed.openAt(hit);
+    if (!block) return;
+    this.#rows.advance(this.#store.blocks.indexOf(block), Infinity);
+    this.#list.show({ block, line: 0 }, 'middle');
+    this.#list.render();
+  }
+
+  // Copying, marking, exporting.
+
+  mark() {
+    const { cursor } = this.#list;
+    if (!cursor) return this.#list.moveCursor(1);
+    const key = `${cursor.block.id}:${cursor.line}`;
+    if (!this.#marked.delete(key)) this.#marked.add(key);
+    this.#wish();
+    this.#page.tell(t('marked', { n: this.#marked.size }));
+  }
+
+  /** Copies what is marked, or else what is selected, or else the line under the cursor. */
+  async copy() {
+    const { cursor } = this.#list;
+    const lines = [];
+    for (const block of this.#store.blocks) {
+      if (this.#marked.size === 0) break;
+      for (let line = 0; line < block.lines.length; line += 1) {
+        if (this.#marked.has(`${block.id}:${line}`)) lines.push(block.lines[line]);
+      }
+    }
+    let text = '';
+    if (lines.length > 0) text = lines.map((line) => (settings.ansi ? line : plain(line))).join('\n');
+    else if (this.#selected) text = this.#selected;
+    else if (cursor && !cursor.block.mark) text = settings.ansi ? cursor.block.lines[cursor.line] : plain(cursor.block.lines[cursor.line]);
+    if (!text) return this.#page.tell(t('nothingToCopy'));
+    const copied = await toClipboard(text);
+    this.#page.tell(copied ? t('copied', { n: text.split('\n').length }) : t('notCopied'));
+  }
+
+  get #selected() {
+    const places = selectedPlaces(this.#list, this.#store.blocks);
+    const how = { ansi: settings.ansi, rowsOnly: this.#rows.partial };
+    return places ? textBetween(this.#store.blocks, places.from, places.to, how) : '';
+  }
+
+  /** @param {'text' | 'json'} kind */
+  #export(kind) {
+    const { blocks } = this.#store;
+    const rowsOnly = this.#rows.partial;
+    const name = `${this.files.join('+')}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`;
+    if (kind === 'json') save(asJson(blocks, { rowsOnly, files: this.files }), `${name}.ndjson`, 'application/x-ndjson');
+    else save(asText(blocks, { rowsOnly, ansi: settings.ansi }), `${name}.txt`, 'text/plain;charset=utf-8');
+    this.#page.tell(t('exported', { n: rowsOnly ? this.#rows.counts().shown : this.#store.lines }));
+  }
+
+  /** @returns {(import('./menu.js').Item | null)[]} */
+  #menuItems() {
+    const toggle = (/** @type {'wrap' | 'fold' | 'ansi'} */ name) => () => {
+      set(name, !settings[name]);
+      this.#page.onSettings();
+    };
+    const what = this.#rows.partial ? 'Filtered' : 'Held';
+    return [
+      { text: t('wrap'), checked: settings.wrap, run: toggle('wrap') },
+      { text: t('fold'), checked: settings.fold, run: toggle('fold') },
+      { text: t('ansi'), checked: settings.ansi, run: toggle('ansi') },
+      null,
+      ...(this.merged ? [] : [{ text: t('searchWhole'), run: () => this.#searchWhole() }]),
+      { text: t('copyMarked'), run: () => this.copy() },
+      { text: t('copyLink'), run: () => this.#copyLink() },
+      null,
+      { text: t(`export${what}Text`), run: () => this.#export('text') },
+      { text: t(`export${what}Json`), run: () => this.#export('json') },
+      ...this.files.map((file) => ({
+        text: this.merged ? `${t('download')}: ${file}` : t('download'),
+        href: addressOf(`api/v1/logs/${encodeURIComponent(file)}/download`).href,
+      })),
+    ];
+  }
+
+  async #copyLink() {
+    const copied = await toClipboard(location.href);
+    this.#page.tell(t(copied ? 'linkCopied' : 'notCopied'));
+  }
+
+  // Rows answer.
+
+  /** @param {string} action @param {Element} target */
+  #act(action, target) {
+    const shown = this.#list.shownAt(target);
+    if (!shown) return;
+    const { block, line } = shown;
+    if (action === 'gap') this.#feed.loadGap(block);
+    else if (action === 'context') this.#inContext({ block, line });
+    else if (action === 'column') this.#toggleColumn(/** @type {HTMLElement} */ (target).dataset.field ?? '');
+    else {
+      this.#list.pause();
+      this.#rows.toggle(block, line, action);
+      this.#wish();
+    }
+  }
+
+  /** What the Enter key does on the line under the cursor: its first button. */
+  enter() {
+    const row = this.element.querySelector('.row.cursor');
+    const button = /** @type {HTMLElement | null} */ (row?.querySelector('button') ?? null);
+    button?.click();
+  }
+
+  /** @param {string} name */
+  #toggleColumn(name) {
+    const { columns } = this.views[0];
+    const at = columns.indexOf(name);
+    if (at >= 0) columns.splice(at, 1);
+    else columns.push(name);
+    this.#showColumns();
+    this.#viewChanged();
+    this.#restyle();
+  }
+
+  #showColumns() {
+    const { columns } = this.views[0];
+    const box = this.#get('.taken');
+    box.hidden = columns.length === 0;
+    box.replaceChildren(
+      ...columns.map((name) => {
+        const button = document.createElement('button');
+        button.type = 'button';
+        button.className = 'taken-column';
+        button.textContent = name;
+        button.title = t('columnDrop');
+        button.addEventListener('click', () => this.#toggleColumn(name));
+        return button;
+      }),
+    );
+  }
+
+  /** Leaves one thing after the other, the nearest first. */
+  escape() {
+    if (this.#search.open) this.#search.close();
+    else if (this.#list.cursor) this.#list.clearCursor();
+    else if (this.#marked.size > 0) {
+      this.#marked.clear();
+      this.#wish();
+    } else if (this.#input('find').value) this.#clear('find');
+    else if (this.#input('filter').value) this.#clear('filter');
+  }
+
+  /** The server was asked about its files. @param {boolean} reached */
+  looked(reached) {
+    const { files } = this.#page;
+    this.#feed.looked(reached ? (name) => files.find(name) : null);
+    this.#picker.render();
+  }
+
+  retryWaiting() {
+    this.#feed.retryWaiting();
+  }
+
+  // Words and events.
+
+  #named() {
+    const name = this.files.join(' + ');
+    this.#picker.current = this.files[0];
+    write(this.#get('.file-name'), name);
+    const log = this.#get('.log');
+    log.setAttribute('aria-label', t('logOf', { file: name }));
+    this.element.setAttribute('aria-label', name);
+    this.#get('.file').setAttribute('aria-label', t('chooseFile', { file: name }));
+    this.#get('.file').hidden = this.merged;
+    const legend = this.#get('.legend');
+    legend.hidden = !this.merged;
+    legend.replaceChildren(
+      ...(this.merged ? this.files : []).map((file, at) => {
+        const entry = document.createElement('span');
+        entry.className = `source${at % 6}`;
+        entry.textContent = file;
+        return entry;
+      }),
+    );
+  }
+
+  setWords() {
+    speakIn(this.element);
+    this.#named();
+    this.#showPause();
+    this.#showColumns();
+    this.#picker.render();
+    this.#search.refresh();
+    this.tick();
+    this.#restyle();
+    this.#list.refresh();
+  }
+
+  #listen() {
+    const on = (/** @type {string} */ name, /** @type {() => void} */ call) => this.#get(name).addEventListener('click', call);
+    on('.pause', () => this.togglePause());
+    on('.pill-end', () => this.#list.follow());
+    on('.pill-stood', () => this.#stood && this.#list.showAtTop(this.#stood));
+    on('.retry', () => this.#feed.retryNow());
+    on('.close', () => this.#page.onClose(this));
+    on('.whole', () => this.#searchWhole());
+    this.element.addEventListener('click', (event) => {
+      const target = /** @type {Element} */ (event.target);
+      const button = /** @type {HTMLElement | null} */ (target.closest('[data-action], [data-clear]'));
+      if (button?.dataset.action) this.#act(button.dataset.action, button);
+      if (!button?.dataset.clear) return;
+      const name = /** @type {'filter' | 'find'} */ (button.dataset.clear);
+      this.#clear(name);
+      this.#input(name).focus();
+    });
+    this.#input('filter').addEventListener('input', () => this.#takeFilter());
+    this.#input('find').addEventListener('input', () => this.#takeFind());
+    for (const name of /** @type {const} */ (['filter', 'find'])) {
+      this.#input(name).addEventListener('keydown', (event) => {
+        if (event.isComposing) return;
+        if (event.key === 'Enter' && event.shiftKey && name === 'find') this.#searchWhole();
+        else if (event.key === 'Enter') {
+          this.focus();
+          if (name === 'find') this.toHit(-1);
+        } else if (event.key === 'Escape' && this.#input(name).value) this.#clear(name);
+        else if (event.key === 'Escape') this.focus();
+      });
+    }
+    this.#get('.log').addEventListener('copy', (event) => {
+      const text = this.#selected;
+      if (!text) return;
+      event.preventDefault();
+      event.clipboardData?.setData('text/plain', text);
+    });
+    this.#get('.log').addEventListener('scroll', () => this.#showState(), { passive: true });
+  }
+
+  /** @param {string} name @returns {HTMLElement} */
+  #get(name) {
+    return /** @type {HTMLElement} */ (this.element.querySelector(name));
+  }
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
