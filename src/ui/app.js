@@ -372,6 +372,7 @@ function listen() {
     for (const pane of panes) pane.retryWaiting();
   };
   addEventListener('online', retry);
+  addEventListener('pagehide', () => panes.length > 0 && writeAddress());
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState !== 'visible') return;
     files.refresh();

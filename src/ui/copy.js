@@ -4,6 +4,9 @@
  */
 
 import { plain } from './ansi.js';
+import { asJson, asText, save } from './export.js';
+import { settings } from './settings.js';
+import { t } from './texts.js';
 
 /** @typedef {import('./store.js').Block} Block */
 
@@ -106,4 +109,87 @@ export async function toClipboard(text) {
   field.remove();
   focused?.focus({ preventScroll: true });
   return done;
+}
+
+/** What leaves a pane: lines that are selected or marked, and exports. */
+export class Copier {
+  #list;
+  #store;
+  #rows;
+  #tell;
+  /** Lines that are marked, as `block:line`. @type {Set<string>} */
+  #marked = new Set();
+
+  /**
+   * @param {import('./list.js').LogList} list
+   * @param {import('./store.js').LogStore} store
+   * @param {import('./rows.js').Rows} rows
+   * @param {(text: string) => void} tell
+   */
+  constructor(list, store, rows, tell) {
+    this.#list = list;
+    this.#store = store;
+    this.#rows = rows;
+    this.#tell = tell;
+  }
+
+  /** @param {Block} block @param {number} line */
+  isMarked(block, line) {
+    return this.#marked.has(`${block.id}:${line}`);
+  }
+
+  get marks() {
+    return this.#marked.size;
+  }
+
+  clearMarks() {
+    this.#marked.clear();
+  }
+
+  /** Marks the line under the cursor, or takes its mark away. */
+  mark() {
+    const { cursor } = this.#list;
+    if (!cursor) return this.#list.moveCursor(1);
+    const key = `${cursor.block.id}:${cursor.line}`;
+    if (!this.#marked.delete(key)) this.#marked.add(key);
+    this.#tell(t('marked', { n: this.#marked.size }));
+  }
+
+  /** The text that is selected. */
+  get selected() {
+    const places = selectedPlaces(this.#list, this.#store.blocks);
+    const how = { ansi: settings.ansi, rowsOnly: this.#rows.partial };
+    return places ? textBetween(this.#store.blocks, places.from, places.to, how) : '';
+  }
+
+  /** Copies what is marked, or else what is selected, or else the line under the cursor. */
+  async copy() {
+    const lines = [];
+    for (const block of this.#marked.size > 0 ? this.#store.blocks : []) {
+      for (let line = 0; line < block.lines.length; line += 1) {
+        if (this.isMarked(block, line)) lines.push(block.lines[line]);
+      }
+    }
+    const { cursor } = this.#list;
+    const selected = lines.length > 0 ? '' : this.selected;
+    if (lines.length === 0 && !selected && cursor && !cursor.block.mark) lines.push(cursor.block.lines[cursor.line]);
+    const text = selected || lines.map((line) => (settings.ansi ? line : plain(line))).join('\n');
+    if (!selected && lines.length === 0) return this.#tell(t('nothingToCopy'));
+    const copied = await toClipboard(text);
+    this.#tell(copied ? t('copied', { n: text.split('\n').length }) : t('notCopied'));
+  }
+
+  async copyLink() {
+    this.#tell(t((await toClipboard(location.href)) ? 'linkCopied' : 'notCopied'));
+  }
+
+  /** @param {'text' | 'json'} kind @param {string[]} files */
+  export(kind, files) {
+    const { blocks } = this.#store;
+    const rowsOnly = this.#rows.partial;
+    const name = `${files.join('+')}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`;
+    if (kind === 'json') save(asJson(blocks, { rowsOnly, files }), `${name}.ndjson`, 'application/x-ndjson');
+    else save(asText(blocks, { rowsOnly, ansi: settings.ansi }), `${name}.txt`, 'text/plain;charset=utf-8');
+    this.#tell(t('exported', { n: rowsOnly ? this.#rows.counts().shown : this.#store.lines }));
+  }
 }

@@ -112,12 +112,9 @@ export class Feed {
     for (const { socket } of this.sources) if (socket.state.phase === 'waiting') socket.retryNow();
   }
 
-  /** The server was asked about its files. @param {((name: string) => { size: number | null } | undefined) | null} find */
-  looked(find) {
-    for (const { file, socket } of this.sources) {
-      const found = find ? find(file) : null;
-      if (found !== undefined) socket.looked(found);
-    }
+  /** The server was asked about its files. @param {((name: string) => number | undefined) | null} modified */
+  looked(modified) {
+    for (const { file, socket } of this.sources) socket.looked(modified && { modified: modified(file) ?? null });
   }
 
   /** The state to show: of several files that of the one which is worst off. @returns {{ state: State, file: string }} */
@@ -439,7 +436,7 @@ export class Feed {
       if (generation !== this.#generation) return;
       const { status = 0 } = /** @type {{ status?: number }} */ (error);
       // The place is in no file any more: what is older is gone, what is newer begins behind a gap.
-      if (status === 410 && what === 'older') this.beginning = true;
+      if ((status === 410 || status === 404) && what === 'older') this.beginning = true;
       else if (status === 410 && what === 'newer') this.#attach();
       else this.#calls.onNotice('fetchFailed');
       this.#notBefore = Date.now() + FETCH_AGAIN;

@@ -431,7 +431,7 @@ export class LogList {
 
   /** How many characters fit beside each other. */
   get columnsInSight() {
-    return Math.max(10, Math.floor((this.#width - 34) / this.charWidth));
+    return Math.max(10, Math.floor((this.#width - 34) / this.charWidth) - 2);
   }
 
   #listen() {

@@ -4,10 +4,9 @@
  */
 
 import { addressOf } from './address.js';
-import { plain } from './ansi.js';
-import { selectedPlaces, textBetween, toClipboard } from './copy.js';
-import { asJson, asText, save } from './export.js';
+import { Copier } from './copy.js';
 import { Feed } from './feed.js';
+import { Fields } from './fields.js';
 import { totalHeight } from './layout.js';
 import { LogList } from './list.js';
 import { ErrorMap } from './map.js';
@@ -17,8 +16,8 @@ import { lineRow, markRow } from './row.js';
 import { Rows } from './rows.js';
 import { SearchDrawer } from './search.js';
 import { set, settings } from './settings.js';
+import { emptyText, stateText } from './state.js';
 import { LogStore } from './store.js';
-import { Filter, Finder, takeText } from './terms.js';
 import { speakIn, span, t } from './texts.js';
 import { TIME_MODES, timeBeside } from './times.js';
 
@@ -31,17 +30,6 @@ import { TIME_MODES, timeBeside } from './times.js';
 
 /** While every drawing would replace all that is on the screen, nobody can read more than so many: one in this time. */
 const FLOOD = 40;
-
-/** What an empty log says while waiting, where it is not just the server that can't be reached. @type {Record<string, string>} */
-const EMPTY_WAITING = { missing: 'emptyMissing', removed: 'emptyMissing', unreadable: 'emptyUnreadable', crowded: 'emptyCrowded' };
-
-/** And what comes of it, where the page does not just go on trying. @type {Record<string, string>} */
-const EMPTY_MORE = {
-  emptyLive: 'emptyLiveMore',
-  emptyFilter: 'emptyFilterMore',
-  emptyForbidden: 'emptyForbiddenMore',
-  emptyMissing: 'emptyMissingMore',
-};
 
 export class Pane {
   /** @type {HTMLElement} */
@@ -61,8 +49,8 @@ export class Pane {
   #map;
   #picker;
   #search;
-  /** @type {Set<string>} lines that are marked, as `block:line` */
-  #marked = new Set();
+  #fields;
+  #copier;
   #findVersion = 0;
   /** Where the reader was when the log was paused. @type {import('./list.js').Place | null} */
   #stood = null;
@@ -85,7 +73,7 @@ export class Pane {
       onNear: (edge) => (edge === 'top' ? this.#feed.loadOlder() : this.#feed.loadNewer()),
       lookOf: (index, line) => this.#lookOf(index, line),
       make: (index, line) => this.#make(index, line),
-      isMarked: (block, line) => this.#marked.has(`${block.id}:${line}`),
+      isMarked: (block, line) => this.#copier.isMarked(block, line),
     });
     this.#map = new ErrorMap(/** @type {HTMLCanvasElement} */ (this.#get('.map')), (share) => this.#jump(share));
     this.#picker = new FilePicker(page.files, this.#get('.file'), this.#get('.files'), (name) => page.onFile(this, name));
@@ -94,13 +82,20 @@ export class Pane {
       (hit) => this.#openHit(hit),
       () => this.focus(),
     );
+    this.#copier = new Copier(this.#list, this.#store, this.#rows, page.tell);
+    this.#fields = new Fields(this.element, {
+      onFilter: (filter) => this.#filtered(filter),
+      onFind: (finder) => this.#found(finder),
+      onHit: () => this.toHit(-1),
+      onWhole: () => this.#searchWhole(),
+      onLeave: () => this.focus(),
+    });
     new Menu(this.#get('.more-button'), this.#get('.menu'), () => this.#menuItems());
     this.#feed = this.#newFeed();
     this.#listen();
-    this.#input('filter').value = views[0].filter;
-    this.#input('find').value = views[0].find;
-    this.#takeFilter();
-    this.#takeFind();
+    const { filter, find } = views[0];
+    this.#fields.set('filter', filter);
+    this.#fields.set('find', find);
     this.setWords();
     this.applySettings();
   }
@@ -150,7 +145,7 @@ export class Pane {
       },
       onState: () => this.#showState(true),
       onCleared: () => {
-        this.#marked.clear();
+        this.#copier.clearMarks();
         this.#stood = null;
         this.#list.reset();
       },
@@ -249,31 +244,19 @@ export class Pane {
     const changed = !element.classList.contains(kind);
     element.className = `state ${kind}`;
     const prefix = this.merged && (state.phase === 'waiting' || state.phase === 'stopped') ? `${file}: ` : '';
-    write(this.#get('.state-text'), prefix + this.#stateText(true));
+    write(this.#get('.state-text'), prefix + stateText(state, following, Date.now()));
     element.title = this.#get('.state-text').textContent ?? '';
     const waits = state.phase === 'waiting' || state.phase === 'stopped';
     const retry = this.#get('.retry');
     if (!waits && document.activeElement === retry) this.focus();
     retry.hidden = !waits;
-    if (changed && aloud) this.#page.say(`${this.files.join(', ')}: ${this.#stateText(false)}`);
+    if (changed && aloud) this.#page.say(`${this.files.join(', ')}: ${stateText(state, following, null)}`);
     const { loading, beginning } = this.#feed;
     const edge = this.#get('.edge');
     const atTop = !following && this.#get('.log').scrollTop < 40 && this.#store.lines > 0;
     edge.hidden = !(atTop && (loading === 'older' || beginning));
     if (!edge.hidden) write(edge, t(loading ? 'loadingOlder' : 'beginning'));
     this.#showEmpty();
-  }
-
-  /** @param {boolean} counting whether to count down, which is not for ears */
-  #stateText(counting) {
-    const { state } = this.#feed.state;
-    if (state.phase === 'live') return t(this.#list.following ? 'live' : 'paused');
-    if (state.phase === 'connecting' || state.phase === 'catching') return t(state.phase);
-    const why = t(`why${state.why[0].toUpperCase()}${state.why.slice(1)}`);
-    if (state.phase === 'stopped') return `${t('stopped')} · ${why}`;
-    if (!counting) return `${why}. ${t('reconnecting')}`;
-    const left = Math.max(0, Math.ceil((state.until - Date.now()) / 1000));
-    return `${t(state.looking ? 'looking' : 'waiting', { n: left })} · ${why}`;
   }
 
   /** What changes with time; called some times a second. */
@@ -319,13 +302,9 @@ export class Pane {
     empty.hidden = blocks.some(({ rows }) => rows.length > 0);
     if (empty.hidden) return;
     const { state, file } = this.#feed.state;
-    let name = 'emptyLive';
-    if (this.#rows.filter && lines > 0) name = 'emptyFilter';
-    else if (state.phase === 'connecting' || state.phase === 'catching') name = 'emptyConnecting';
-    else if (state.phase === 'stopped') name = 'emptyForbidden';
-    else if (state.phase === 'waiting') name = EMPTY_WAITING[state.why] ?? 'emptyWaiting';
-    write(this.#get('.empty-text'), t(name, { file, term: this.views[0].filter }));
-    write(this.#get('.empty-more'), name === 'emptyConnecting' ? '' : t(EMPTY_MORE[name] ?? 'emptyWaitingMore'));
+    const { text, more } = emptyText(state, { file, filtered: this.#rows.partial && lines > 0, term: this.views[0].filter });
+    write(this.#get('.empty-text'), text);
+    write(this.#get('.empty-more'), more);
   }
 
   // Following and pausing.
@@ -387,75 +366,45 @@ export class Pane {
 
   // Filter and find.
 
-  /** @param {'filter' | 'find'} name */
-  #input(name) {
-    return /** @type {HTMLInputElement} */ (this.element.querySelector(`input.${name}`));
-  }
-
-  #takeFilter() {
-    const field = this.#input('filter');
-    const { value, error } = takeText(field.value, (terms) => new Filter(terms), this.#rows.filter);
-    this.#fieldState('filter', error);
-    if (error) return;
-    const had = this.#rows.filter !== null;
+  /** @param {import('./terms.js').Filter | null} filter */
+  #filtered(filter) {
     const place = this.#list.following ? null : this.#list.cursor ?? this.#list.topLine;
-    this.#rows.setFilter(value);
-    if (had && !value && place) this.#inContext(place);
+    const inContext = this.#rows.partial && !filter && place;
+    this.#rows.setFilter(filter);
     this.#viewChanged();
     this.#restyle();
+    if (inContext) this.#showNow(place);
   }
 
-  #takeFind() {
-    const { value, error } = takeText(this.#input('find').value, (terms) => new Finder(terms.filter(({ exclude }) => !exclude)), this.#rows.finder);
-    this.#fieldState('find', error);
-    if (error) return;
-    this.#rows.setFinder(value);
+  /** @param {import('./terms.js').Finder | null} finder */
+  #found(finder) {
+    this.#rows.setFinder(finder);
+    this.#get('.whole').hidden = !finder || this.merged;
     this.#viewChanged();
     this.#restyle();
-  }
-
-  /** @param {'filter' | 'find'} name @param {string} error */
-  #fieldState(name, error) {
-    const field = this.#input(name);
-    const box = /** @type {HTMLElement} */ (field.closest('.field'));
-    box.classList.toggle('bad', error !== '');
-    field.setAttribute('aria-invalid', String(error !== ''));
-    const clear = /** @type {HTMLElement} */ (box.querySelector('.clear'));
-    clear.hidden = !field.value;
-    if (name === 'find') this.#get('.whole').hidden = !field.value || this.merged;
-    const told = this.#get('.field-error');
-    told.hidden = error === '';
-    write(told, error && t('badExpression', { error }));
   }
 
   #viewChanged() {
     this.#mapDirty = true;
-    this.views[0].filter = this.#input('filter').value;
-    this.views[0].find = this.#input('find').value;
+    this.views[0].filter = this.#fields.text('filter');
+    this.views[0].find = this.#fields.text('find');
     this.#page.onView();
   }
 
-  /** @param {'filter' | 'find'} name */
-  #clear(name) {
-    this.#input(name).value = '';
-    if (name === 'filter') this.#takeFilter();
-    else this.#takeFind();
-  }
-
   focusFind() {
-    this.#input('find').select();
+    this.#fields.focusFind();
   }
 
   /** Shows a line among those that the filter leaves out. @param {import('./list.js').Place} place */
   #inContext(place) {
-    this.#input('filter').value = '';
-    this.#rows.setFilter(null);
-    this.#fieldState('filter', '');
-    this.#viewChanged();
     this.#list.pause();
-    // Its own surroundings first: they are what is looked at.
+    this.#list.cursor = place;
+    this.#fields.clear('filter');
+  }
+
+  /** Shows a line at once, its surroundings first: they are what is looked at. @param {import('./list.js').Place} place */
+  #showNow(place) {
     this.#rows.advance(this.#store.blocks.indexOf(place.block), Infinity);
-    this.#restyle();
     this.#list.show(place, 'middle');
     this.#list.render();
   }
@@ -508,58 +457,20 @@ export class Pane {
   /** @param {import('./history.js').Hit} hit */
   async #openHit(hit) {
     this.#list.pause();
-    if (this.#rows.filter) this.#clear('filter');
+    if (this.#rows.partial) this.#fields.clear('filter');
     const block = await this.#feed.openAt(hit);
-    if (!block) return;
-    this.#rows.advance(this.#store.blocks.indexOf(block), Infinity);
-    this.#list.show({ block, line: 0 }, 'middle');
-    this.#list.render();
+    if (block) this.#showNow({ block, line: 0 });
   }
 
   // Copying, marking, exporting.
 
   mark() {
-    const { cursor } = this.#list;
-    if (!cursor) return this.#list.moveCursor(1);
-    const key = `${cursor.block.id}:${cursor.line}`;
-    if (!this.#marked.delete(key)) this.#marked.add(key);
+    this.#copier.mark();
     this.#wish();
-    this.#page.tell(t('marked', { n: this.#marked.size }));
   }
 
-  /** Copies what is marked, or else what is selected, or else the line under the cursor. */
-  async copy() {
-    const { cursor } = this.#list;
-    const lines = [];
-    for (const block of this.#store.blocks) {
-      if (this.#marked.size === 0) break;
-      for (let line = 0; line < block.lines.length; line += 1) {
-        if (this.#marked.has(`${block.id}:${line}`)) lines.push(block.lines[line]);
-      }
-    }
-    let text = '';
-    if (lines.length > 0) text = lines.map((line) => (settings.ansi ? line : plain(line))).join('\n');
-    else if (this.#selected) text = this.#selected;
-    else if (cursor && !cursor.block.mark) text = settings.ansi ? cursor.block.lines[cursor.line] : plain(cursor.block.lines[cursor.line]);
-    if (!text) return this.#page.tell(t('nothingToCopy'));
-    const copied = await toClipboard(text);
-    this.#page.tell(copied ? t('copied', { n: text.split('\n').length }) : t('notCopied'));
-  }
-
-  get #selected() {
-    const places = selectedPlaces(this.#list, this.#store.blocks);
-    const how = { ansi: settings.ansi, rowsOnly: this.#rows.partial };
-    return places ? textBetween(this.#store.blocks, places.from, places.to, how) : '';
-  }
-
-  /** @param {'text' | 'json'} kind */
-  #export(kind) {
-    const { blocks } = this.#store;
-    const rowsOnly = this.#rows.partial;
-    const name = `${this.files.join('+')}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`;
-    if (kind === 'json') save(asJson(blocks, { rowsOnly, files: this.files }), `${name}.ndjson`, 'application/x-ndjson');
-    else save(asText(blocks, { rowsOnly, ansi: settings.ansi }), `${name}.txt`, 'text/plain;charset=utf-8');
-    this.#page.tell(t('exported', { n: rowsOnly ? this.#rows.counts().shown : this.#store.lines }));
+  copy() {
+    this.#copier.copy();
   }
 
   /** @returns {(import('./menu.js').Item | null)[]} */
@@ -576,20 +487,15 @@ export class Pane {
       null,
       ...(this.merged ? [] : [{ text: t('searchWhole'), run: () => this.#searchWhole() }]),
       { text: t('copyMarked'), run: () => this.copy() },
-      { text: t('copyLink'), run: () => this.#copyLink() },
+      { text: t('copyLink'), run: () => this.#copier.copyLink() },
       null,
-      { text: t(`export${what}Text`), run: () => this.#export('text') },
-      { text: t(`export${what}Json`), run: () => this.#export('json') },
+      { text: t(`export${what}Text`), run: () => this.#copier.export('text', this.files) },
+      { text: t(`export${what}Json`), run: () => this.#copier.export('json', this.files) },
       ...this.files.map((file) => ({
         text: this.merged ? `${t('download')}: ${file}` : t('download'),
         href: addressOf(`api/v1/logs/${encodeURIComponent(file)}/download`).href,
       })),
     ];
-  }
-
-  async #copyLink() {
-    const copied = await toClipboard(location.href);
-    this.#page.tell(t(copied ? 'linkCopied' : 'notCopied'));
   }
 
   // Rows answer.
@@ -648,17 +554,17 @@ export class Pane {
   escape() {
     if (this.#search.open) this.#search.close();
     else if (this.#list.cursor) this.#list.clearCursor();
-    else if (this.#marked.size > 0) {
-      this.#marked.clear();
+    else if (this.#copier.marks > 0) {
+      this.#copier.clearMarks();
       this.#wish();
-    } else if (this.#input('find').value) this.#clear('find');
-    else if (this.#input('filter').value) this.#clear('filter');
+    } else if (this.#fields.text('find')) this.#fields.clear('find');
+    else this.#fields.clear('filter');
   }
 
   /** The server was asked about its files. @param {boolean} reached */
   looked(reached) {
     const { files } = this.#page;
-    this.#feed.looked(reached ? (name) => files.find(name) : null);
+    this.#feed.looked(reached ? (name) => files.modified(name) : null);
     this.#picker.render();
   }
 
@@ -711,28 +617,11 @@ export class Pane {
     on('.whole', () => this.#searchWhole());
     this.element.addEventListener('click', (event) => {
       const target = /** @type {Element} */ (event.target);
-      const button = /** @type {HTMLElement | null} */ (target.closest('[data-action], [data-clear]'));
+      const button = /** @type {HTMLElement | null} */ (target.closest('[data-action]'));
       if (button?.dataset.action) this.#act(button.dataset.action, button);
-      if (!button?.dataset.clear) return;
-      const name = /** @type {'filter' | 'find'} */ (button.dataset.clear);
-      this.#clear(name);
-      this.#input(name).focus();
     });
-    this.#input('filter').addEventListener('input', () => this.#takeFilter());
-    this.#input('find').addEventListener('input', () => this.#takeFind());
-    for (const name of /** @type {const} */ (['filter', 'find'])) {
-      this.#input(name).addEventListener('keydown', (event) => {
-        if (event.isComposing) return;
-        if (event.key === 'Enter' && event.shiftKey && name === 'find') this.#searchWhole();
-        else if (event.key === 'Enter') {
-          this.focus();
-          if (name === 'find') this.toHit(-1);
-        } else if (event.key === 'Escape' && this.#input(name).value) this.#clear(name);
-        else if (event.key === 'Escape') this.focus();
-      });
-    }
     this.#get('.log').addEventListener('copy', (event) => {
-      const text = this.#selected;
+      const text = this.#copier.selected;
       if (!text) return;
       event.preventDefault();
       event.clipboardData?.setData('text/plain', text);

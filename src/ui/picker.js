@@ -99,7 +99,10 @@ export class FilePicker {
   }
 
   #open() {
-    if (this.#list.files.length === 0) return;
+    if (this.#list.files.length === 0) {
+      this.#list.refresh().then((there) => there && this.#open());
+      return;
+    }
     this.#active = Math.max(0, this.#list.files.findIndex((file) => file.name === this.#current));
     this.#box.hidden = false;
     this.#button.setAttribute('aria-expanded', 'true');

@@ -52,7 +52,7 @@ function number(name, low, high, usual) {
 /** How all panes show their lines. */
 export const settings = {
   // On a telephone a line that is not wrapped is mostly out of sight.
-  wrap: (recall('wrap') ?? String(innerWidth < 720)) === 'true',
+  wrap: (recall('wrap') ?? String(globalThis.innerWidth < 720)) === 'true',
   fold: recall('fold') !== 'false',
   ansi: recall('ansi') === 'true',
   /** The place in `TIME_MODES`. */

@@ -100,7 +100,7 @@ export class LogSocket {
 
   /**
    * The server was asked about the file.
-   * @param {{ size: number | null } | null} file null where it could not be asked
+   * @param {{ modified: number | null } | null} file null where it could not be asked
    */
   looked(file) {
     if (this.state.phase !== 'live' && this.state.phase !== 'catching') return;

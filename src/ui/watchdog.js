@@ -1,11 +1,11 @@
 /**
  * Notices a link that looks alive and is dead. A browser shows a page no ping and no pong, so what the server says
- * over plain HTTP of the file is compared with what came over the link: where the file has grown and nothing came, or
- * where the server can't be reached any more, the link is not to be trusted. Connecting anew loses nothing.
+ * over plain HTTP of the file is compared with what came over the link: where the file was written to and nothing came
+ * since, or where the server can't be reached any more, the link is not to be trusted. Connecting anew loses nothing.
  */
 
-/** So long a line may be on its way: a last line without its end waits for a second. */
-const ON_ITS_WAY = 6_000;
+/** So long a line may be on its way, with clocks that are a second apart: a last line without its end waits for one. */
+const ON_ITS_WAY = 4_000;
 
 /** One look that fails may be the network's; two in a row are a dead link. */
 const FAILURES = 2;
@@ -13,22 +13,18 @@ const FAILURES = 2;
 export class Watchdog {
   #heardAt = 0;
   #failures = 0;
-  /** The size at which the link was last given up, as it may be that of a file whose end is no line. */
-  #blamedSize = -1;
-  /** What was last seen, before which nothing was heard. @type {{ size: number, at: number } | null} */
-  #grown = null;
-  #size = -1;
+  /** The write for which a link was given up, as it may be one that made no line. */
+  #blamed = 0;
 
   /** Something came over the link, or it was made anew. @param {number} now */
   heard(now) {
     this.#heardAt = now;
     this.#failures = 0;
-    this.#grown = null;
-    this.#size = -1;
   }
 
   /**
-   * @param {{ size: number | null } | null} file what the server said, null where it could not be reached
+   * @param {{ modified: number | null } | null} file when it was last written to; null where the server could not be
+   *   reached
    * @param {number} now
    * @returns {boolean} whether the link is dead
    */
@@ -38,17 +34,11 @@ export class Watchdog {
       return this.#failures >= FAILURES;
     }
     this.#failures = 0;
-    if (file.size === null) return false;
-    // The first look after something came says how large the file is when all of it is here.
-    if (this.#size < 0) {
-      this.#size = file.size;
-      return false;
-    }
-    if (file.size === this.#size) return false;
-    this.#grown ??= { size: file.size, at: now };
-    const silent = now - Math.max(this.#grown.at, this.#heardAt) >= ON_ITS_WAY;
-    if (!silent || this.#blamedSize === this.#grown.size) return false;
-    this.#blamedSize = this.#grown.size;
+    const { modified } = file;
+    if (modified === null || modified < this.#heardAt + ON_ITS_WAY || now < modified + ON_ITS_WAY) return false;
+    // The clocks are compared anew with every look, so that the same write may seem to be a second apart.
+    if (Math.abs(modified - this.#blamed) < ON_ITS_WAY) return false;
+    this.#blamed = modified;
     return true;
   }
 }

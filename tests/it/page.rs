@@ -1,209 +1,172 @@
-//! The viewer page in a real browser, against a real server and real files.
+//! The viewer page in a real browser, against a real server and real files: what `ARCHITECTURE.md` and the README
+//! promise of it, a file a topic.
+
+mod copying;
+mod filtering;
+mod history;
+mod hostile;
+mod lines;
+mod looks;
+mod panes;
+mod reading;
+mod resuming;
 
 use std::time::Duration;
 
 use fantoccini::Locator;
+use fantoccini::actions::{Actions, InputSource, MouseActions, PointerAction, WheelAction, WheelActions};
 use serde_json::{Value, json};
-use tailcast::config::Span;
 
-use crate::support::{Browser, Log, Program, TestServer, numbered};
+use crate::support::{Browser, TestServer};
 
-/// The text of the rows that are on the screen, in their order there.
+/// The rows of a pane that are whole on the screen, in their order there: how far from the top of the log, and what
+/// the line says, without the buttons beside it.
 const ROWS: &str = "
-    const log = document.getElementById('log').getBoundingClientRect();
-    const rows = [...document.querySelectorAll('#log .row')]
-        .map((row) => [row.getBoundingClientRect(), row.textContent])
-        .filter(([box]) => box.top >= log.top && box.bottom <= log.bottom);
-    rows.sort(([a], [b]) => a.top - b.top);
-    return rows.map(([, text]) => text);
+    const pane = document.querySelectorAll('.pane')[arguments_pane];
+    const log = pane.querySelector('.log').getBoundingClientRect();
+    return [...pane.querySelectorAll('.row')]
+        .map((row) => [row.getBoundingClientRect(), row])
+        .filter(([box]) => box.top >= log.top && box.bottom <= log.bottom + 1)
+        .sort(([a], [b]) => a.top - b.top)
+        .map(([box, row]) => [box.top - log.top, (row.querySelector('.text') ?? row).textContent]);
 ";
 
-async fn rows(browser: &Browser) -> Vec<String> {
-    serde_json::from_value(browser.run(ROWS).await).unwrap()
+/// A browser with the page of a server.
+struct View {
+    browser: Browser,
 }
 
-/// Waits until the last row on the screen is `text`.
-async fn until_last(browser: &Browser, text: &str) {
-    let script = format!(
-        "const rows = (() => {{ {ROWS} }})(); return rows.at(-1) === {};",
-        json!(text)
-    );
-    browser.until(&format!("the last row is {text}"), &script).await;
-}
+impl View {
+    /// Opens the page in English; `query` is empty or begins with a question mark.
+    async fn open(server: &TestServer, query: &str) -> Self {
+        Self::at(&format!("http://{}/{query}", server.address), "en").await
+    }
 
-/// Waits until the state reads so; the reader's language is English.
-async fn until_state(browser: &Browser, part: &str) {
-    let script = format!(
-        "return document.getElementById('state-text').textContent.toLowerCase().includes({});",
-        json!(part)
-    );
-    browser.until(&format!("the state is {part}"), &script).await;
-}
+    async fn at(address: &str, language: &str) -> Self {
+        let view = Self {
+            browser: Browser::start(language).await,
+        };
+        view.goto(address).await;
+        view
+    }
 
-async fn key(browser: &Browser, key: &str) {
-    let log = browser.page.find(Locator::Css("#log")).await.unwrap();
-    log.send_keys(key).await.unwrap();
-}
+    async fn goto(&self, address: &str) {
+        self.browser.page.goto(address).await.unwrap();
+    }
 
-/// Nothing may have been refused by the policy or thrown; what the network says of a server that is away is no fault.
-async fn no_errors(browser: &Browser) {
-    let script = "return performance.getEntriesByType('resource').map((entry) => entry.name)";
-    let resources: Vec<String> = serde_json::from_value(browser.run(script).await).unwrap();
-    let here = browser.page.current_url().await.unwrap();
-    let origin = here.origin().ascii_serialization();
-    assert!(resources.iter().all(|name| name.starts_with(&origin)), "{resources:?}");
-}
+    async fn run(&self, script: &str) -> Value {
+        self.browser.run(script).await
+    }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_shows_history_and_live_lines_and_follows_them() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    log.lines(numbered(1..=60));
-    let browser = Browser::start("en").await;
-    browser.page.goto(&format!("http://{}/", server.address)).await.unwrap();
-    until_last(&browser, "line 60").await;
-    until_state(&browser, "live").await;
-    log.lines(numbered(61..=500));
-    until_last(&browser, "line 500").await;
-    assert!(
-        rows(&browser).await.len() < 150,
-        "only what is in sight is in the document"
-    );
+    async fn until(&self, what: &str, script: &str) {
+        self.browser.until(what, script).await;
+    }
 
-    // Paused, nothing on the screen moves, and the reader is told what came.
-    key(&browser, " ").await;
-    until_state(&browser, "paused").await;
-    let before = rows(&browser).await;
-    log.lines(numbered(501..=1704));
-    browser
-        .until(
-            "the pill counts",
-            "return document.getElementById('pill-text').textContent.includes('1,204');",
-        )
-        .await;
-    assert_eq!(rows(&browser).await, before);
-    browser
-        .page
-        .find(Locator::Css("#pill"))
-        .await
-        .unwrap()
-        .click()
-        .await
-        .unwrap();
-    until_last(&browser, "line 1704").await;
-    no_errors(&browser).await;
-    browser.end().await;
-}
+    /// Sets what the page remembers, and opens it anew with that.
+    async fn remember(&self, name: &str, value: &str) {
+        let script = format!("localStorage.setItem('tailcast.{name}', {})", json!(value));
+        self.run(&script).await;
+        self.browser.page.refresh().await.unwrap();
+    }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_lines_are_text() {
-    let server = TestServer::start().await;
-    let mut log = server.log("a.log");
-    let browser = Browser::start("en").await;
-    browser.page.goto(&format!("http://{}/", server.address)).await.unwrap();
-    until_state(&browser, "live").await;
-    log.lines([
-        "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>",
-        "\u{1b}]8;;javascript:window.hacked=1\u{1b}\\link\u{1b}]8;;\u{1b}\\ \u{1b}[31mred\u{1b}[0m",
-        "last",
-    ]);
-    until_last(&browser, "last").await;
-    let rows = rows(&browser).await;
-    assert!(rows.contains(&"<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>".to_owned()));
-    assert!(
-        rows.contains(&"link red".to_owned()),
-        "escape sequences vanish: {rows:?}"
-    );
-    assert_eq!(browser.run("return window.hacked ?? null").await, Value::Null);
-    assert_eq!(
-        browser
-            .run("return document.querySelectorAll('#log img, #log a, #log script').length")
-            .await,
-        json!(0)
-    );
-    browser.end().await;
-}
+    async fn placed_rows(&self, pane: usize) -> Vec<(f64, String)> {
+        let script = ROWS.replace("arguments_pane", &pane.to_string());
+        serde_json::from_value(self.run(&script).await).unwrap()
+    }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_file_can_be_picked_and_is_in_the_address() {
-    let server = TestServer::start().await;
-    server.log("a.log").lines(["in a"]);
-    server.log("b.log").lines(["in b"]);
-    let browser = Browser::start("en").await;
-    browser
-        .page
-        .goto(&format!("http://{}/?file=b.log", server.address))
-        .await
-        .unwrap();
-    until_last(&browser, "in b").await;
-    browser
-        .page
-        .find(Locator::Css("#file"))
-        .await
-        .unwrap()
-        .click()
-        .await
-        .unwrap();
-    let first = browser.page.find(Locator::Css("#files [role=option]")).await.unwrap();
-    first.click().await.unwrap();
-    until_last(&browser, "in a").await;
-    let address = browser.page.current_url().await.unwrap();
-    assert_eq!(address.query(), Some("file=a.log"));
-    browser.end().await;
-}
+    async fn rows_of(&self, pane: usize) -> Vec<String> {
+        self.placed_rows(pane).await.into_iter().map(|(_, text)| text).collect()
+    }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_reconnects_when_the_server_is_back_and_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut log = Log::create(dir.path().join("a.log"));
-    log.lines(["before"]);
-    let mut program = Program::start(dir.path(), &["-l", "127.0.0.1:0", "a.log"]);
-    let address = program.address.clone();
-    let browser = Browser::start("en").await;
-    browser.page.goto(&format!("http://{address}/")).await.unwrap();
-    until_last(&browser, "before").await;
-    program.signal(rustix::process::Signal::TERM);
-    assert_eq!(program.wait(), 0);
-    until_state(&browser, "reconnecting").await;
-    log.lines(["while away"]);
-    let _again = Program::start(dir.path(), &["-l", &address, "a.log"]);
-    until_state(&browser, "live").await;
-    until_last(&browser, "while away").await;
-    log.lines(["after"]);
-    until_last(&browser, "after").await;
-    let rows = rows(&browser).await;
-    assert!(rows.len() > 4, "a row says what happened between: {rows:?}");
-    browser.end().await;
-}
+    async fn rows(&self) -> Vec<String> {
+        self.rows_of(0).await
+    }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn truncation_and_removal_are_told_in_the_readers_language() {
-    let server = TestServer::with(|config| config.stream.rotate_grace = Span::millis(300)).await;
-    let mut log = server.log("a.log");
-    log.lines(["one"]);
-    let browser = Browser::start("zh-CN").await;
-    browser.page.goto(&format!("http://{}/", server.address)).await.unwrap();
-    until_last(&browser, "one").await;
-    assert_eq!(
-        browser.run("return document.documentElement.lang").await,
-        json!("zh-CN")
-    );
-    log.truncate(0);
-    log.lines(["two"]);
-    until_last(&browser, "two").await;
-    let shown = rows(&browser).await;
-    assert!(shown.iter().any(|row| row.contains("截断")), "{shown:?}");
-    assert!(
-        !shown.iter().any(|row| row.contains("重新加载...")),
-        "in words of its own: {shown:?}"
-    );
-    log.remove();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    browser
-        .until(
-            "the removal is shown",
-            "return document.getElementById('state').className.includes('live') === false;",
-        )
-        .await;
-    browser.end().await;
+    /// Waits until the last row on the screen is `text`.
+    async fn until_last(&self, text: &str) {
+        self.until_last_of(0, text).await;
+    }
+
+    async fn until_last_of(&self, pane: usize, text: &str) {
+        let rows = ROWS.replace("arguments_pane", &pane.to_string());
+        let script = format!("return (() => {{ {rows} }})().at(-1)?.[1] === {};", json!(text));
+        self.until(&format!("the last row is {text}"), &script).await;
+    }
+
+    /// Waits until some row on the screen contains a text.
+    async fn until_row(&self, part: &str) {
+        let rows = ROWS.replace("arguments_pane", "0");
+        let script = format!("return (() => {{ {rows} }})().some((row) => row[1].includes({}));", json!(part));
+        self.until(&format!("a row has {part}"), &script).await;
+    }
+
+    async fn until_text(&self, selector: &str, part: &str) {
+        let script = format!(
+            "return document.querySelector({}).textContent.includes({});",
+            json!(selector),
+            json!(part)
+        );
+        self.until(&format!("{selector} says {part}"), &script).await;
+    }
+
+    /// Waits until the state of the first pane reads so.
+    async fn until_state(&self, part: &str) {
+        self.until_text(".state-text", part).await;
+    }
+
+    /// Presses keys in the log of the first pane.
+    async fn keys(&self, keys: &str) {
+        self.browser.page.find(Locator::Css(".log")).await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    /// Presses keys wherever the focus is.
+    async fn press(&self, keys: &str) {
+        self.browser.page.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    async fn click(&self, selector: &str) {
+        self.browser.page.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Types into a field in place of what is there.
+    async fn fill(&self, selector: &str, text: &str) {
+        let field = self.browser.page.find(Locator::Css(selector)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Turns the wheel over the first log.
+    async fn wheel(&self, down: i64) {
+        let wheel = WheelActions::new("wheel".to_owned()).then(WheelAction::Scroll {
+            duration: None,
+            x: 300,
+            y: 300,
+            delta_x: 0,
+            delta_y: down,
+        });
+        self.browser.page.perform_actions(Actions::from(wheel)).await.unwrap();
+    }
+
+    /// Presses the mouse at one place and lets it go at another.
+    async fn drag(&self, from: (f64, f64), to: (f64, f64)) {
+        let moved = |(x, y): (f64, f64), millis| PointerAction::MoveTo {
+            duration: Some(Duration::from_millis(millis)),
+            x,
+            y,
+        };
+        let mouse = MouseActions::new("mouse".to_owned())
+            .then(moved(from, 0))
+            .then(PointerAction::Down { button: 0 })
+            .then(moved(to, 100))
+            .then(PointerAction::Up { button: 0 });
+        self.browser.page.perform_actions(Actions::from(mouse)).await.unwrap();
+    }
+
+    async fn end(self) {
+        let script = "return performance.getEntriesByType('resource').map((entry) => entry.name)";
+        let resources: Vec<String> = serde_json::from_value(self.run(script).await).unwrap();
+        let origin = self.browser.page.current_url().await.unwrap().origin().ascii_serialization();
+        assert!(resources.iter().all(|name| name.starts_with(&origin) || name.starts_with("blob:")), "{resources:?}");
+        self.browser.end().await;
+    }
 }

@@ -1,6 +1,8 @@
 //! A real browser: Chromium without a window, driven through chromedriver.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use tempfile::TempDir;
 use super::SOON;
 
 /// What Chromium needs in a container, and what keeps it from talking to anyone but us.
-const ARGUMENTS: [&str; 9] = [
+const ARGUMENTS: [&str; 12] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -21,14 +23,22 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1280,800",
+    // A turn of the wheel has scrolled when it is over.
+    "--disable-smooth-scrolling",
+    // Exact figures of the heap, after a collection that a test may ask for.
+    "--enable-precise-memory-info",
+    "--js-flags=--expose-gc",
 ];
 
 /// A browser with one page; ended when dropped.
 pub struct Browser {
     pub page: Client,
     driver: Child,
-    _profile: TempDir,
+    profile: TempDir,
 }
+
+/// Where downloads go, in the profile.
+const DOWNLOADS: &str = "downloads";
 
 impl Browser {
     pub async fn start(language: &str) -> Self {
@@ -56,7 +66,10 @@ impl Browser {
         let options = json!({
             "binary": "/usr/bin/chromium",
             "args": arguments,
-            "prefs": { "intl.accept_languages": language },
+            "prefs": {
+                "intl.accept_languages": language,
+                "download.default_directory": profile.path().join(DOWNLOADS),
+            },
         });
         let mut capabilities = Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), options);
@@ -69,7 +82,25 @@ impl Browser {
         Self {
             page,
             driver,
-            _profile: profile,
+            profile,
+        }
+    }
+
+    /// Waits for the first whole download.
+    pub async fn downloaded(&self) -> PathBuf {
+        let folder = self.profile.path().join(DOWNLOADS);
+        let begun = Instant::now();
+        loop {
+            let files = fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+            let whole = files.into_iter().find(|path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                !name.starts_with('.') && !name.ends_with(".crdownload")
+            });
+            if let Some(path) = whole {
+                return path;
+            }
+            assert!(begun.elapsed() < SOON, "nothing was downloaded");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

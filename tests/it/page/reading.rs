@@ -1,0 +1,197 @@
+//! Following, pausing, and never moving what is read.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::View;
+use crate::support::{TestServer, numbered};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_shows_history_and_live_lines_and_follows_them() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=60));
+    let view = View::open(&server, "").await;
+    view.until_last("line 60").await;
+    view.until_state("Live").await;
+    log.lines(numbered(61..=500));
+    view.until_last("line 500").await;
+    view.until_text(".last-long", "last line ").await;
+    let rows = view.run("return document.querySelectorAll('.row').length").await;
+    assert!(rows.as_u64().unwrap() < 150, "only what is in sight is in the document: {rows}");
+    view.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn space_pauses_and_the_pill_counts_and_takes_one_back() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=500));
+    let view = View::open(&server, "").await;
+    view.until_last("line 500").await;
+    view.keys(" ").await;
+    view.until_state("Paused").await;
+    let before = view.placed_rows(0).await;
+    log.lines(numbered(501..=1704));
+    view.until_text(".pill-text", "Paused · 1,204 new").await;
+    assert_eq!(view.placed_rows(0).await, before, "nothing moves");
+    view.click(".pill-end").await;
+    view.until_last("line 1704").await;
+    view.until_state("Live").await;
+
+    // And back where one stood, however far one went.
+    view.keys(" ").await;
+    let stood = view.rows().await;
+    view.keys("g").await;
+    view.until_row("line 1").await;
+    view.click(".pill-stood").await;
+    view.until_row(&stood[0]).await;
+    view.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrolling_up_pauses_beyond_ten_pixels_and_coming_back_follows() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=300));
+    let view = View::open(&server, "").await;
+    view.until_last("line 300").await;
+    view.wheel(-8).await;
+    log.lines(["a little is no wish to stop"]);
+    view.until_last("a little is no wish to stop").await;
+    view.until_state("Live").await;
+    view.wheel(-200).await;
+    view.until_state("Paused").await;
+    log.lines(["not in sight"]);
+    view.until_text(".pill-text", "1 new").await;
+    assert!(!view.rows().await.iter().any(|row| row == "not in sight"));
+    for _ in 0..4 {
+        view.wheel(400).await;
+    }
+    view.until_state("Live").await;
+    view.until_last("not in sight").await;
+    view.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn selecting_text_pauses() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=100));
+    let view = View::open(&server, "").await;
+    view.until_last("line 100").await;
+    view.drag((20.0, 300.0), (60.0, 380.0)).await;
+    view.until_state("Paused").await;
+    let selected = view.run("return getSelection().toString()").await;
+    log.lines(numbered(101..=400));
+    view.until_text(".pill-text", "300 new").await;
+    assert_eq!(view.run("return getSelection().toString()").await, selected);
+    assert!(selected.as_str().unwrap().contains('\n'), "{selected}");
+    view.end().await;
+}
+
+/// More lines than are held come while one reads in the middle: the oldest are let go of above, the newest are only
+/// counted, and nothing on the screen moves by a pixel. All of it is there when one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reading_position_is_kept_to_the_pixel_while_old_lines_are_dropped() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    let view = View::open(&server, "").await;
+    view.remember("maxLines", "3000").await;
+    view.until_state("Live").await;
+    log.write(numbered(1..=2900).join("\n") + "\n");
+    view.until_last("line 2900").await;
+    view.wheel(-555).await;
+    view.until_state("Paused").await;
+    let before = view.placed_rows(0).await;
+    assert!(before.len() > 20);
+    for start in (2901..=12_900).step_by(500) {
+        log.write(numbered(start..=start + 499).join("\n") + "\n");
+        assert_eq!(view.placed_rows(0).await, before);
+    }
+    view.until_text(".pill-text", "10,000 new").await;
+    assert_eq!(view.placed_rows(0).await, before);
+
+    // Downwards from here every line follows, though most of them were let go of.
+    let mut next: u64 = before[0].1[5..].parse().unwrap();
+    let begun = Instant::now();
+    while next <= 4_500 {
+        for row in view.rows().await {
+            let number: u64 = row[5..].parse().unwrap();
+            assert!(number <= next, "line {next} is missing before {number}");
+            next = next.max(number + 1);
+        }
+        view.wheel(500).await;
+        assert!(begun.elapsed() < Duration::from_secs(60), "at line {next}");
+    }
+    view.keys("G").await;
+    view.until_last("line 12900").await;
+    view.until_state("Live").await;
+    view.end().await;
+}
+
+/// With rows of unequal height as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrapped_rows_stay_where_they_are_too() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    let line = |n: u64| format!("line {n} {}", "word ".repeat(usize::try_from(n * 7 % 90).unwrap()));
+    log.lines((1..=400).map(line));
+    let view = View::open(&server, "").await;
+    view.remember("wrap", "true").await;
+    view.until_row("line 400 ").await;
+    view.wheel(-1111).await;
+    view.until_state("Paused").await;
+    let before = view.placed_rows(0).await;
+    log.lines((401..=1200).map(line));
+    view.until_text(".pill-text", "800 new").await;
+    assert_eq!(view.placed_rows(0).await, before);
+    // Rows touch each other, and none covers another.
+    let gaps = "
+        const boxes = [...document.querySelectorAll('.row')].map((row) => row.getBoundingClientRect());
+        return boxes.slice(1).every((box, at) => Math.abs(box.top - boxes[at].bottom) < 0.6);
+    ";
+    assert_eq!(view.run(gaps).await, json!(true));
+    view.click(".pill-end").await;
+    view.until_row("line 1200 ").await;
+    view.end().await;
+}
+
+/// Ten thousand lines a second for half a minute, with the browser's own figures: once as many lines are held as may
+/// be, the heap is flat and few rows are in the document.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_leaves_the_heap_flat() {
+    const RATE: u64 = 10_000;
+    const SECONDS: u64 = 30;
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    let view = View::open(&server, "").await;
+    view.until_state("Live").await;
+    let writer = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        for tick in 0..SECONDS * 50 {
+            let start = tick * RATE / 50;
+            let lines: Vec<String> = (start..start + RATE / 50)
+                .map(|n| format!("2026-11-24 02:07:22.113 INFO worker-{} request {n} took {} ms", n % 16, n % 977))
+                .collect();
+            log.write(lines.join("\n") + "\n");
+            let due = begun + Duration::from_millis((tick + 1) * 20);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    });
+    let heap = "gc(); return [performance.memory.usedJSHeapSize, document.querySelectorAll('.row').length]";
+    let mut figures: Vec<(f64, u64)> = Vec::new();
+    for _ in 0..SECONDS / 5 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        figures.push(serde_json::from_value(view.run(heap).await).unwrap());
+    }
+    writer.await.unwrap();
+    view.until_row(&format!("request {} took", RATE * SECONDS - 1)).await;
+    assert!(figures.iter().all(|(_, rows)| *rows < 200), "{figures:?}");
+    // 50,000 lines are there after five seconds; a busy machine gets more time to see them all.
+    let (settled, last) = (figures[figures.len() / 2].0, figures[figures.len() - 1].0);
+    assert!(last < settled * 1.25, "{figures:?}");
+    assert!(last < 64.0 * 1024.0 * 1024.0, "{figures:?}");
+    view.end().await;
+}
