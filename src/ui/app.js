@@ -22,6 +22,9 @@ const LIST_AGAIN = 2_000;
 /** The address is not rewritten with every letter. */
 const ADDRESS_AFTER = 300;
 
+/** Of a frame's sixteen milliseconds, what drawing may begin to use; laying out and painting come on top. */
+const DRAWING = 5;
+
 /** How long something that is told stays. */
 const TOLD = 4_000;
 
@@ -39,6 +42,8 @@ let toldTimer = 0;
 /** How long the last drawing took, for the next one to keep its distance. */
 let drawnAt = 0;
 let drawing = 0;
+/** The pane that was drawn last. */
+let turn = 0;
 
 const files = new FileList((reached) => {
   for (const pane of panes) pane.looked(reached);
@@ -51,6 +56,7 @@ const grid = new PaneGrid(get('panes'), () => t('border'), saveView);
 const page = {
   files,
   requestFrame,
+  count: () => panes.length,
   tell,
   say,
   onView: saveView,
@@ -69,10 +75,20 @@ function requestFrame() {
 function draw(now) {
   frame = 0;
   // Drawing takes half of the time at most: what the reader does comes in between.
-  if (now - drawnAt < drawing * 2) return requestFrame();
+  if (now - drawnAt < drawing * 2) {
+    requestFrame();
+    return;
+  }
   drawnAt = now;
   const begun = performance.now();
-  for (const pane of panes) pane.draw(now);
+  // Whoever finds no time in this frame is the first in the next one.
+  for (let n = 0; n < panes.length; n += 1) {
+    turn = (turn + 1) % panes.length;
+    panes[turn].draw(now);
+    if (performance.now() - begun < DRAWING) continue;
+    requestFrame();
+    break;
+  }
   drawing = performance.now() - begun;
 }
 
@@ -372,6 +388,7 @@ function listen() {
     for (const pane of panes) pane.retryWaiting();
   };
   addEventListener('online', retry);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', settingsChanged);
   addEventListener('pagehide', () => panes.length > 0 && writeAddress());
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState !== 'visible') return;

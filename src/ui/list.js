@@ -22,8 +22,9 @@ import { heightOf, placeAt, rowOf, step, topOf, totalHeight } from './layout.js'
  *   `onWish` asks for a call of `render`; a row is made anew where `lookOf` says something else than before
  */
 
-/** Rows are kept ready this far beyond both edges. */
+/** Rows are kept ready this far beyond both edges, and while following only a few, as they are all new soon. */
 const MARGIN = 230;
+const MARGIN_FOLLOWING = 40;
 
 /** Scrolling up less than this is no wish to stop. */
 const SLACK = 10;
@@ -182,13 +183,12 @@ export class LogList {
     const { blocks } = this.#store;
     let place = this.#placeOf(this.cursor);
     const inSight = place && this.#isInSight(place);
-    if (!place || !inSight) {
-      const edge = this.#scroller.scrollTop - PADDING + (by > 0 ? 1 : this.#height - 1);
-      place = placeAt(blocks, edge, this.rowHeight);
-      if (place) place = step(blocks, place, by > 0 ? -1 : 1);
-    }
+    // The first step goes to the edge of what is seen.
+    const edge = this.#scroller.scrollTop - PADDING + (by > 0 ? 1 : this.#height - this.rowHeight);
+    if (!place || !inSight) place = placeAt(blocks, edge, this.rowHeight);
+    else place = step(blocks, place, by);
     if (!place) return;
-    const next = step(blocks, place, by);
+    const next = place;
     this.show({ block: blocks[next.index], line: blocks[next.index].rows[next.row] });
   }
 
@@ -247,7 +247,7 @@ export class LogList {
     if (this.#sizer.style.height !== height) this.#sizer.style.height = height;
     const width = this.#rows.metrics.wrap ? '' : `${this.#columns}ch`;
     if (this.#sizer.style.minWidth !== width) this.#sizer.style.minWidth = width;
-    if (this.following) this.#scrollTo(total + 2 * PADDING);
+    if (this.following) this.#scrollToEnd(total);
     else if (Math.abs(top + PADDING - this.#scroller.scrollTop) >= 0.5) this.#scrollTo(top + PADDING);
     if (this.following) return;
     const scrolled = this.#scroller.scrollTop;
@@ -260,7 +260,7 @@ export class LogList {
     if (this.following) return Math.max(0, total + 2 * PADDING - this.#height) - PADDING;
     const anchor = this.#anchor;
     const place = this.#placeOf(anchor);
-    if (!anchor || !place) return this.#scroller.scrollTop - PADDING;
+    if (!anchor || !place) return this.#ownTop - PADDING;
     const exact = this.#store.blocks[place.index].rows[place.row] === anchor.line;
     return topOf(this.#store.blocks, place.index, place.row, this.rowHeight) + (exact ? anchor.offset : 0);
   }
@@ -291,8 +291,13 @@ export class LogList {
 
   /** The reader is where the scroller is. */
   #takeAnchor() {
+    this.#ownTop = this.#scroller.scrollTop;
+    this.#anchorAt(this.#ownTop - PADDING);
+  }
+
+  /** @param {number} y */
+  #anchorAt(y) {
     const { blocks } = this.#store;
-    const y = this.#scroller.scrollTop - PADDING;
     const place = placeAt(blocks, y, this.rowHeight);
     this.#anchor = place && {
       block: blocks[place.index],
@@ -304,13 +309,14 @@ export class LogList {
   /** Puts the rows around a height into the document, in their order, and takes all others out. @param {number} top */
   #place(top) {
     const { blocks } = this.#store;
-    const first = placeAt(blocks, top - MARGIN, this.rowHeight);
+    const margin = this.following ? MARGIN_FOLLOWING : MARGIN;
+    const first = placeAt(blocks, top - margin, this.rowHeight);
     /** @type {Shown[]} */
     const wanted = [];
     const keep = new Set();
     if (first) {
       let { index, row } = first;
-      const stop = top + this.#height + MARGIN;
+      const stop = top + this.#height + margin;
       for (let y = first.top; index < blocks.length && y < stop; index += 1, row = 0) {
         const block = blocks[index];
         for (; row < block.rows.length && y < stop; row += 1) {
@@ -351,7 +357,8 @@ export class LogList {
   /** Rows out of sight in which the selection begins or ends: without them it would break. @param {Set<Shown>} kept */
   #pinned(kept) {
     const selection = getSelection();
-    if (!selection || selection.isCollapsed) return [];
+    // Also where nothing is selected yet: a click with the Shift key may come after scrolling far.
+    if (!selection) return [];
     /** @type {Shown[]} */
     const pinned = [];
     for (const node of [selection.anchorNode, selection.focusNode]) {
@@ -392,6 +399,14 @@ export class LogList {
       if (this.#rows.measured(block, row, element.getBoundingClientRect().height)) changed = true;
     }
     return changed;
+  }
+
+  /** Without asking the browser where that is, as many panes asking it in one frame takes long. @param {number} total */
+  #scrollToEnd(total) {
+    const top = Math.max(0, total + 2 * PADDING - this.#height);
+    if (top === this.#ownTop) return;
+    this.#scroller.scrollTop = top;
+    this.#ownTop = top;
   }
 
   /** @param {number} top */
@@ -496,8 +511,9 @@ export class LogList {
       if (-down > SLACK && !this.#atEnd()) this.pause(true);
       return;
     }
+    // What was dropped or put in above since the last drawing is not made up for yet: the reader moved from the anchor.
+    this.#anchorAt(this.#wantedTop(0) + down);
     this.#ownTop = top;
-    this.#takeAnchor();
     if (down > 0 && this.#leftByScrolling && this.#atEnd() && this.mayFollow) {
       this.follow();
       return;

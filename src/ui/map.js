@@ -36,6 +36,8 @@ export function survey(blocks, parts) {
 export class ErrorMap {
   #canvas;
   #last = '';
+  /** @type {string[] | null} */
+  #colours = null;
 
   /**
    * @param {HTMLCanvasElement} canvas
@@ -48,15 +50,24 @@ export class ErrorMap {
     });
   }
 
+  /** The theme may be another one. */
+  refresh() {
+    this.#colours = null;
+  }
+
+  #coloursNow() {
+    const style = getComputedStyle(this.#canvas);
+    // Properties that the canvas has no other use for, as a custom property is not resolved to a colour.
+    return [style.outlineColor, style.color, style.caretColor];
+  }
+
   /** @param {readonly Block[]} blocks */
   draw(blocks) {
     const canvas = this.#canvas;
     const height = canvas.clientHeight;
     const parts = Math.max(1, Math.floor(height / 2));
     const { levels, found } = survey(blocks, parts);
-    const style = getComputedStyle(canvas);
-    // Properties that the canvas has no other use for, as a custom property is not resolved to a colour.
-    const colours = [style.outlineColor, style.color, style.caretColor];
+    const colours = (this.#colours ??= this.#coloursNow());
     const key = `${height}|${colours}|${levels}|${found}`;
     if (key === this.#last) return;
     this.#last = key;

@@ -24,12 +24,19 @@ import { TIME_MODES, timeBeside } from './times.js';
 /**
  * @typedef {import('./store.js').Block} Block
  * @typedef {import('./view.js').PaneView} PaneView
- * @typedef {{ files: import('./files.js').FileList, requestFrame(): void, tell(text: string): void, say(text: string): void,
+ * @typedef {{ files: import('./files.js').FileList, requestFrame(): void, count(): number, tell(text: string): void, say(text: string): void,
  *   onView(): void, onSettings(): void, onClose(pane: Pane): void, onFile(pane: Pane, name: string): void }} Page
  */
 
-/** While every drawing would replace all that is on the screen, nobody can read more than so many: one in this time. */
-const FLOOD = 40;
+/**
+ * While every drawing would replace all that is on the screen, nobody can read more than so many: one in this time, and
+ * fewer with each other pane that is drawn as well.
+ */
+const FLOOD = 34;
+const FLOOD_PANE = 6;
+
+/** So many lines are no work for the map. */
+const FEW = 5_000;
 
 export class Pane {
   /** @type {HTMLElement} */
@@ -57,6 +64,7 @@ export class Pane {
   #drawn = { at: 0, added: 0 };
   #added = 0;
   #mapDirty = true;
+  #ticks = 0;
 
   /**
    * @param {PaneView[]} views
@@ -166,7 +174,7 @@ export class Pane {
   /** @param {number} now */
   draw(now) {
     if (!this.dirty) return;
-    if (this.#list.following && this.#added !== this.#drawn.added && now - this.#drawn.at < FLOOD && this.#flooded) {
+    if (this.#list.following && this.#added !== this.#drawn.added && now - this.#drawn.at < FLOOD + FLOOD_PANE * this.#page.count() && this.#flooded) {
       this.#page.requestFrame();
       return;
     }
@@ -221,6 +229,8 @@ export class Pane {
     this.#store.maxBytes = settings.maxBytes;
     this.element.classList.toggle('wrap', settings.wrap);
     this.element.classList.toggle('timed', settings.times > 0);
+    this.#map.refresh();
+    this.#mapDirty = true;
     metrics.rowHeight = this.#list.rowHeight;
     metrics.columns = this.#list.columnsInSight - (settings.times > 0 ? 14 : 0) - (this.merged ? 16 : 0);
     if (metrics.wrap !== settings.wrap || this.#rows.folding !== settings.fold) {
@@ -242,7 +252,7 @@ export class Pane {
     const kind = live && !following ? 'paused' : state.phase;
     const element = this.#get('.state');
     const changed = !element.classList.contains(kind);
-    element.className = `state ${kind}`;
+    if (changed) element.className = `state ${kind}`;
     const prefix = this.merged && (state.phase === 'waiting' || state.phase === 'stopped') ? `${file}: ` : '';
     write(this.#get('.state-text'), prefix + stateText(state, following, Date.now()));
     element.title = this.#get('.state-text').textContent ?? '';
@@ -275,7 +285,9 @@ export class Pane {
       const { all, shown: passed } = this.#feed.fresh;
       write(this.#get('.pill-text'), t('pill', { n: this.#rows.filter ? passed : all }));
     }
-    if (this.#mapDirty) {
+    this.#ticks += 1;
+    // Of many lines the map changes slowly, and looking at all of them takes a while.
+    if (this.#mapDirty && (this.#store.lines < FEW || this.#ticks % 6 === 0)) {
       this.#mapDirty = false;
       this.#map.draw(this.#store.blocks);
     }
@@ -581,6 +593,7 @@ export class Pane {
     const log = this.#get('.log');
     log.setAttribute('aria-label', t('logOf', { file: name }));
     this.element.setAttribute('aria-label', name);
+    this.#get('.fields').setAttribute('aria-label', t('fieldsOf', { file: name }));
     this.#get('.file').setAttribute('aria-label', t('chooseFile', { file: name }));
     this.#get('.file').hidden = this.merged;
     const legend = this.#get('.legend');
@@ -626,13 +639,22 @@ export class Pane {
       event.preventDefault();
       event.clipboardData?.setData('text/plain', text);
     });
-    this.#get('.log').addEventListener('scroll', () => this.#showState(), { passive: true });
+    const edge = () => !this.#list.following && this.#showState();
+    this.#get('.log').addEventListener('scroll', edge, { passive: true });
   }
 
   /** @param {string} name @returns {HTMLElement} */
   #get(name) {
-    return /** @type {HTMLElement} */ (this.element.querySelector(name));
+    let part = this.#parts.get(name);
+    if (!part) {
+      part = /** @type {HTMLElement} */ (this.element.querySelector(name));
+      this.#parts.set(name, part);
+    }
+    return part;
   }
+
+  /** @type {Map<string, HTMLElement>} */
+  #parts = new Map();
 }
 
 /**

@@ -16,7 +16,7 @@ export class FilePicker {
   #list;
   #button;
   #box;
-  #id = `files${nextBox++}`;
+  #id;
   #current = '';
   #active = 0;
   #typed = '';
@@ -34,7 +34,7 @@ export class FilePicker {
     this.#button = button;
     this.#box = box;
     this.#onChoose = onChoose;
-    box.id = this.#id;
+    this.#id = box.id ||= `files${nextBox++}`;
     button.setAttribute('aria-controls', this.#id);
     button.addEventListener('click', () => (box.hidden ? this.#open() : this.#close()));
     button.addEventListener('keydown', (event) => {

@@ -11,6 +11,7 @@ const TEXTS = {
   skip: { en: 'Skip to the log', zh: '跳到日志' },
   chooseFile: { en: 'File: {file}. Choose another', zh: '文件：{file}，选择其他文件' },
   files: { en: 'Files', zh: '文件' },
+  fieldsOf: { en: 'Filter and find in {file}', zh: '在 {file} 中筛选与查找' },
   filter: { en: 'Filter', zh: '筛选' },
   filterHint: {
     en: 'Filter: show only lines with all these terms; -term leaves lines out, /expression/ is a regular expression',

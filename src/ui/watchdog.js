@@ -13,6 +13,8 @@ const FAILURES = 2;
 export class Watchdog {
   #heardAt = 0;
   #failures = 0;
+  /** The first write seen of which nothing was heard; 0 for none. */
+  #unheard = 0;
   /** The write for which a link was given up, as it may be one that made no line. */
   #blamed = 0;
 
@@ -20,6 +22,7 @@ export class Watchdog {
   heard(now) {
     this.#heardAt = now;
     this.#failures = 0;
+    this.#unheard = 0;
   }
 
   /**
@@ -35,10 +38,12 @@ export class Watchdog {
     }
     this.#failures = 0;
     const { modified } = file;
-    if (modified === null || modified < this.#heardAt + ON_ITS_WAY || now < modified + ON_ITS_WAY) return false;
     // The clocks are compared anew with every look, so that the same write may seem to be a second apart.
-    if (Math.abs(modified - this.#blamed) < ON_ITS_WAY) return false;
-    this.#blamed = modified;
+    const known = modified === null || Math.abs(modified - this.#blamed) < ON_ITS_WAY;
+    if (!known && modified >= this.#heardAt + ON_ITS_WAY) this.#unheard ||= modified;
+    if (!this.#unheard || now < this.#unheard + ON_ITS_WAY) return false;
+    this.#blamed = modified ?? 0;
+    this.#unheard = 0;
     return true;
   }
 }

@@ -23,6 +23,7 @@ use crate::support::{Browser, TestServer};
 /// the line says, without the buttons beside it.
 const ROWS: &str = "
     const pane = document.querySelectorAll('.pane')[arguments_pane];
+    if (!pane) return [];
     const log = pane.querySelector('.log').getBoundingClientRect();
     return [...pane.querySelectorAll('.row')]
         .map((row) => [row.getBoundingClientRect(), row])

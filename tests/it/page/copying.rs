@@ -39,6 +39,7 @@ async fn a_selection_over_rows_that_are_no_longer_there_is_copied_whole() {
     view.keys("t").await;
     view.wheel(-6000).await;
     view.until_state("Paused").await;
+    view.until_row("line 5").await;
     let first = view.run(SELECT).await.as_str().unwrap().to_owned();
     let mut last = String::new();
     for _ in 0..10 {

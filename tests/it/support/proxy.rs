@@ -38,6 +38,11 @@ impl Proxy {
         proxy
     }
 
+    /// Nothing is heard any more, on no connection.
+    pub fn hold(&self) {
+        self.silent_below.store(usize::MAX, Ordering::SeqCst);
+    }
+
     /// What is connected now hears nothing any more.
     pub fn silence(&self) {
         self.silent_below.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);

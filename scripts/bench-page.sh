@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Measures the page in Chromium at some rates of lines, see docs/sizing.md: bench-page.sh [SECONDS] [BINARY]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+binary=${2:-$PWD/target/release/tailcast}
+[ $# -gt 1 ] || cargo build --release --locked
+node scripts/bench-page.mjs "$binary" "${1:-10}"
