@@ -22,6 +22,7 @@ use axum::http::{HeaderValue, Method, Response, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -69,7 +70,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/api/v1/files"), get(files::list))
         .route(&at("/api/v1/logs/{file}/lines"), get(history::lines))
         .route(&at("/metrics"), get(health::metrics))
-        .layer(CompressionLayer::new());
+        .layer(CompressionLayer::new().quality(CompressionLevel::Best));
     let mut router = Router::new()
         .route(&at("/api/v1/ws/logs"), get(stream::stream))
         .route(&at("/v1/ws/logs"), get(stream::stream))

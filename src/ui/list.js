@@ -5,6 +5,7 @@
  * edge is the anchor, and whatever is added, dropped or measured above it is made up for before the next paint.
  */
 
+import { watchHand } from './hand.js';
 import { heightOf, placeAt, rowOf, step, topOf, totalHeight } from './layout.js';
 
 /**
@@ -37,8 +38,6 @@ const PADDING = 6;
 
 /** Older and newer lines are asked for when the edge is this near. */
 const NEAR = 600;
-
-const UPWARD_KEYS = new Set(['ArrowUp', 'PageUp', 'Home']);
 
 export class LogList {
   /** Whether the list sticks to the end. */
@@ -427,9 +426,6 @@ export class LogList {
 
   /** How large rows and characters are, and the space for them. */
   #measure() {
-    const probe = document.createElement('div');
-    probe.className = 'row';
-    probe.textContent = '0'.repeat(100);
     const inline = document.createElement('span');
     inline.textContent = '0'.repeat(100);
     const line = document.createElement('div');
@@ -452,44 +448,29 @@ export class LogList {
   #listen() {
     const scroller = this.#scroller;
     scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    scroller.addEventListener('wheel', (event) => !event.ctrlKey && this.#moved(-event.deltaY), { passive: true });
-    let touch = 0;
-    scroller.addEventListener('touchstart', (event) => (touch = event.touches[0].clientY), { passive: true });
-    scroller.addEventListener(
-      'touchmove',
-      (event) => {
-        this.#moved(event.touches[0].clientY - touch);
-        touch = event.touches[0].clientY;
+    watchHand(scroller, {
+      onUp: (pixels) => this.#moved(pixels),
+      onUpKey: () => this.pause(true),
+      onPress: (pressed) => {
+        if (this.#pressed && !pressed) this.#calls.onWish();
+        this.#pressed = pressed;
       },
-      { passive: true },
-    );
-    scroller.addEventListener('keydown', (event) => {
-      if (UPWARD_KEYS.has(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) this.pause(true);
     });
-    // Rows stand still under a pressed button, or nobody could begin a selection in a busy log.
-    scroller.addEventListener('pointerdown', (event) => {
-      const onScrollBar = event.offsetX >= scroller.clientWidth || event.offsetY >= scroller.clientHeight;
-      this.#pressed = event.pointerType === 'mouse' && !(event.target === scroller && onScrollBar);
-    });
-    for (const type of ['pointerup', 'pointercancel', 'blur']) {
-      addEventListener(type, () => {
-        if (this.#pressed) this.#calls.onWish();
-        this.#pressed = false;
-      });
-    }
     document.addEventListener('selectionchange', () => this.#holdsSelection() && this.pause());
-    new ResizeObserver(() => {
-      const { rowHeight, columnsInSight } = this;
-      this.#measure();
-      const { metrics } = this.#rows;
-      metrics.rowHeight = this.rowHeight;
-      metrics.columns = this.columnsInSight;
-      if (rowHeight !== this.rowHeight || (metrics.wrap && columnsInSight !== this.columnsInSight)) {
-        this.#rows.rebuild();
-        this.refresh();
-      }
-      this.#calls.onWish();
-    }).observe(scroller);
+    new ResizeObserver(() => this.#resized()).observe(scroller);
+  }
+
+  #resized() {
+    const { rowHeight, columnsInSight } = this;
+    this.#measure();
+    const { metrics } = this.#rows;
+    metrics.rowHeight = this.rowHeight;
+    metrics.columns += this.columnsInSight - columnsInSight;
+    if (rowHeight !== this.rowHeight || (metrics.wrap && columnsInSight !== this.columnsInSight)) {
+      this.#rows.rebuild();
+      this.refresh();
+    }
+    this.#calls.onWish();
   }
 
   /**

@@ -7,6 +7,7 @@ import { addressOf } from './address.js';
 import { Copier } from './copy.js';
 import { Feed } from './feed.js';
 import { Fields } from './fields.js';
+import { PaneHead } from './head.js';
 import { totalHeight } from './layout.js';
 import { LogList } from './list.js';
 import { ErrorMap } from './map.js';
@@ -16,10 +17,11 @@ import { lineRow, markRow } from './row.js';
 import { Rows } from './rows.js';
 import { SearchDrawer } from './search.js';
 import { set, settings } from './settings.js';
-import { emptyText, stateText } from './state.js';
+import { stateText } from './state.js';
 import { LogStore } from './store.js';
-import { speakIn, span, t } from './texts.js';
+import { speakIn, t } from './texts.js';
 import { TIME_MODES, timeBeside } from './times.js';
+import { nextLine, ordinalOf } from './walk.js';
 
 /**
  * @typedef {import('./store.js').Block} Block
@@ -47,6 +49,7 @@ export class Pane {
   dirty = true;
 
   #page;
+  #head;
   #store = new LogStore(settings);
   #rows = new Rows(this.#store);
   /** @type {LogList} */
@@ -75,6 +78,7 @@ export class Pane {
     this.element = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
     this.views = views;
     this.#page = page;
+    this.#head = new PaneHead(this.element);
     this.#list = new LogList(this.#get('.log'), this.#store, this.#rows, {
       onFollow: (following) => this.#followed(following),
       onWish: () => this.#wish(),
@@ -246,26 +250,14 @@ export class Pane {
 
   /** @param {boolean} [aloud] */
   #showState(aloud = false) {
-    const { state, file } = this.#feed.state;
+    const shown = this.#feed.state;
     const { following } = this.#list;
-    const live = state.phase === 'live';
-    const kind = live && !following ? 'paused' : state.phase;
-    const element = this.#get('.state');
-    const changed = !element.classList.contains(kind);
-    if (changed) element.className = `state ${kind}`;
-    const prefix = this.merged && (state.phase === 'waiting' || state.phase === 'stopped') ? `${file}: ` : '';
-    write(this.#get('.state-text'), prefix + stateText(state, following, Date.now()));
-    element.title = this.#get('.state-text').textContent ?? '';
-    const waits = state.phase === 'waiting' || state.phase === 'stopped';
-    const retry = this.#get('.retry');
-    if (!waits && document.activeElement === retry) this.focus();
-    retry.hidden = !waits;
-    if (changed && aloud) this.#page.say(`${this.files.join(', ')}: ${stateText(state, following, null)}`);
+    const changed = this.#head.state(shown, { following, merged: this.merged });
+    if (changed && aloud) this.#page.say(`${this.files.join(', ')}: ${stateText(shown.state, following, null)}`);
     const { loading, beginning } = this.#feed;
-    const edge = this.#get('.edge');
-    const atTop = !following && this.#get('.log').scrollTop < 40 && this.#store.lines > 0;
-    edge.hidden = !(atTop && (loading === 'older' || beginning));
-    if (!edge.hidden) write(edge, t(loading ? 'loadingOlder' : 'beginning'));
+    const atTop = !following && this.#store.lines > 0 && this.#get('.log').scrollTop < 40;
+    const edge = loading === 'older' ? 'loadingOlder' : 'beginning';
+    this.#head.edge(atTop && (loading === 'older' || beginning) ? t(edge) : '');
     this.#showEmpty();
   }
 
@@ -273,18 +265,15 @@ export class Pane {
   tick() {
     this.#showState();
     const { at, old, file } = this.#feed.last;
-    const { files } = this.#page;
-    const lastAt = (old && files.modified(file)) || at;
-    const ago = lastAt ? span(Date.now() - lastAt) : '';
-    write(this.#get('.last-long'), ago && t('lastLine', { ago }));
-    write(this.#get('.last-short'), ago && t('ago', { ago }));
+    this.#head.last((old && this.#page.files.modified(file)) || at);
     const { shown, found } = this.#rows.counts();
-    write(this.#get('.filter-count'), this.#rows.filter ? t('counts', { n: shown, total: this.#store.lines }) : '');
-    write(this.#get('.find-count'), this.#rows.finder ? this.#findCount(found) : '');
-    if (!this.#list.following) {
-      const { all, shown: passed } = this.#feed.fresh;
-      write(this.#get('.pill-text'), t('pill', { n: this.#rows.filter ? passed : all }));
-    }
+    const { filter, finder } = this.#rows;
+    const { cursor } = this.#list;
+    const n = finder && cursor ? ordinalOf(this.#store.blocks, cursor) : 0;
+    const foundText = n > 0 ? t('counts', { n, total: found }) : t('count', { n: found });
+    this.#head.counts(filter ? t('counts', { n: shown, total: this.#store.lines }) : '', finder ? foundText : '');
+    const { fresh } = this.#feed;
+    if (!this.#list.following) this.#head.pill(filter ? fresh.shown : fresh.all);
     this.#ticks += 1;
     // Of many lines the map changes slowly, and looking at all of them takes a while.
     if (this.#mapDirty && (this.#store.lines < FEW || this.#ticks % 6 === 0)) {
@@ -293,30 +282,11 @@ export class Pane {
     }
   }
 
-  /** @param {number} found */
-  #findCount(found) {
-    const { cursor } = this.#list;
-    if (!cursor) return String(found);
-    let before = 0;
-    for (const block of this.#store.blocks) {
-      if (block === cursor.block) {
-        const at = block.found.indexOf(cursor.line);
-        return at < 0 ? String(found) : t('counts', { n: before + at + 1, total: found });
-      }
-      before += block.found.length;
-    }
-    return String(found);
-  }
-
   #showEmpty() {
-    const empty = this.#get('.empty');
     const { blocks, lines } = this.#store;
-    empty.hidden = blocks.some(({ rows }) => rows.length > 0);
-    if (empty.hidden) return;
     const { state, file } = this.#feed.state;
-    const { text, more } = emptyText(state, { file, filtered: this.#rows.partial && lines > 0, term: this.views[0].filter });
-    write(this.#get('.empty-text'), text);
-    write(this.#get('.empty-more'), more);
+    const what = { file, filtered: this.#rows.partial && lines > 0, term: this.views[0].filter };
+    this.#head.empty(state, blocks.some(({ rows }) => rows.length > 0) ? null : what);
   }
 
   // Following and pausing.
@@ -329,17 +299,9 @@ export class Pane {
       this.#feed.startCounting();
       this.#stood = this.#list.topLine;
     }
-    this.element.classList.toggle('paused', !following);
-    const pill = this.#get('.pill');
-    if (following && pill.contains(document.activeElement)) this.focus();
-    pill.hidden = following;
-    this.#showPause();
+    this.#head.following(following);
     this.tick();
     this.#page.say(t(following ? 'following' : 'paused'));
-  }
-
-  #showPause() {
-    write(this.#get('.pause-text'), t(this.#list.following ? 'pause' : 'follow'));
   }
 
   togglePause() {
@@ -428,25 +390,13 @@ export class Pane {
    * @param {string} none what is told where there is none
    */
   #walk(direction, wanted, none) {
-    const { blocks } = this.#store;
     const { following, cursor } = this.#list;
-    const start = following ? null : cursor ?? this.#list.topLine;
-    const step = following ? -1 : direction;
-    let index = start ? blocks.indexOf(start.block) : -1;
-    if (index < 0) index = step > 0 ? 0 : blocks.length - 1;
-    const from = start && blocks[index] === start.block ? start.line : step > 0 ? -1 : Infinity;
-    const includes = !following && !cursor;
-    for (let i = index; i >= 0 && i < blocks.length; i += step) {
-      const rows = step > 0 ? blocks[i].rows : [...blocks[i].rows].reverse();
-      for (const line of rows) {
-        const past = i !== index || (step > 0 ? line > from : line < from) || (includes && line === from);
-        if (past && !blocks[i].mark && wanted(blocks[i], line)) {
-          this.#list.show({ block: blocks[i], line }, 'middle');
-          return;
-        }
-      }
-    }
-    this.#page.tell(t(none));
+    // Whoever follows stands behind all of them.
+    const from = following ? null : cursor ?? this.#list.topLine;
+    const way = { from, including: !cursor, step: following ? /** @type {const} */ (-1) : direction };
+    const place = nextLine(this.#store.blocks, way, wanted);
+    if (place) this.#list.show(place, 'middle');
+    else this.#page.tell(t(none));
   }
 
   /** @param {1 | -1} direction */
@@ -546,20 +496,7 @@ export class Pane {
   }
 
   #showColumns() {
-    const { columns } = this.views[0];
-    const box = this.#get('.taken');
-    box.hidden = columns.length === 0;
-    box.replaceChildren(
-      ...columns.map((name) => {
-        const button = document.createElement('button');
-        button.type = 'button';
-        button.className = 'taken-column';
-        button.textContent = name;
-        button.title = t('columnDrop');
-        button.addEventListener('click', () => this.#toggleColumn(name));
-        return button;
-      }),
-    );
+    this.#head.columns(this.views[0].columns, (name) => this.#toggleColumn(name));
   }
 
   /** Leaves one thing after the other, the nearest first. */
@@ -587,31 +524,14 @@ export class Pane {
   // Words and events.
 
   #named() {
-    const name = this.files.join(' + ');
     this.#picker.current = this.files[0];
-    write(this.#get('.file-name'), name);
-    const log = this.#get('.log');
-    log.setAttribute('aria-label', t('logOf', { file: name }));
-    this.element.setAttribute('aria-label', name);
-    this.#get('.fields').setAttribute('aria-label', t('fieldsOf', { file: name }));
-    this.#get('.file').setAttribute('aria-label', t('chooseFile', { file: name }));
-    this.#get('.file').hidden = this.merged;
-    const legend = this.#get('.legend');
-    legend.hidden = !this.merged;
-    legend.replaceChildren(
-      ...(this.merged ? this.files : []).map((file, at) => {
-        const entry = document.createElement('span');
-        entry.className = `source${at % 6}`;
-        entry.textContent = file;
-        return entry;
-      }),
-    );
+    this.#head.names(this.files);
   }
 
   setWords() {
     speakIn(this.element);
     this.#named();
-    this.#showPause();
+    this.#head.following(this.#list.following);
     this.#showColumns();
     this.#picker.render();
     this.#search.refresh();
@@ -643,24 +563,8 @@ export class Pane {
     this.#get('.log').addEventListener('scroll', edge, { passive: true });
   }
 
-  /** @param {string} name @returns {HTMLElement} */
+  /** @param {string} name */
   #get(name) {
-    let part = this.#parts.get(name);
-    if (!part) {
-      part = /** @type {HTMLElement} */ (this.element.querySelector(name));
-      this.#parts.set(name, part);
-    }
-    return part;
+    return this.#head.get(name);
   }
-
-  /** @type {Map<string, HTMLElement>} */
-  #parts = new Map();
-}
-
-/**
- * @param {HTMLElement} element
- * @param {string} text
- */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

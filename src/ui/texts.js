@@ -98,6 +98,7 @@ const TEXTS = {
   whyLost: { en: 'no connection', zh: '连接中断' },
   lastLine: { en: 'last line {ago} ago', zh: '最后一行：{ago}前' },
   ago: { en: '{ago} ago', zh: '{ago}前' },
+  count: { en: '{n}', zh: '{n}' },
   counts: { en: '{n} of {total}', zh: '{n} / {total}' },
   pill: { en: 'Paused · {n} new', zh: '已暂停 · {n} 行新日志' },
   pillHint: { en: 'Go to the end and follow', zh: '回到末尾并跟随' },

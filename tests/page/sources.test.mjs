@@ -13,7 +13,7 @@ function withoutComments(source) {
   const out = [];
   for (const line of source.split('\n').map((text) => text.trim())) {
     inComment ||= line.startsWith('/*') && (line.endsWith('*/') || !line.includes('*/'));
-    if (!inComment && line && !line.startsWith('//')) out.push(line);
+    if (!inComment && line && !line.startsWith('//')) out.push(line.replaceAll(/\/\*\* @type.*?\*\/\s*/g, ''));
     if (line.endsWith('*/')) inComment = false;
   }
   return out.join('\n');

@@ -11,7 +11,7 @@ async fn scrolling_up_loads_older_lines_to_the_first_and_nothing_moves_meanwhile
     log.write(numbered(1..=6_000).join("\n") + "\n");
     let view = View::open(&server, "").await;
     view.until_last("line 6000").await;
-    let mut lowest = 6_000;
+    let mut lowest: u64 = view.rows().await[0][5..].parse().unwrap();
     // What is in sight goes down line by line: no line is missing, none comes twice, however often more is loaded.
     for _ in 0..1_000 {
         view.wheel(-200).await;

@@ -42,23 +42,8 @@ const DOWNLOADS: &str = "downloads";
 
 impl Browser {
     pub async fn start(language: &str) -> Self {
-        let mut driver = Command::new("/usr/bin/chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed");
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .find_map(|line| {
-                let line = line.unwrap();
-                let rest = line.split("started successfully on port ").nth(1)?;
-                Some(rest.trim_end_matches('.').to_owned())
-            })
-            .expect("chromedriver tells its port");
-        // It must not block on a pipe that nobody reads.
-        std::thread::spawn(move || lines.for_each(drop));
+        // Two that start in the same moment may choose the same port, and then one of them ends.
+        let (driver, port) = (0..5).find_map(|_| start_driver()).expect("chromedriver starts");
         let profile = tempfile::tempdir().unwrap();
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
@@ -125,6 +110,29 @@ impl Browser {
     pub async fn end(self) {
         self.page.clone().close().await.unwrap();
     }
+}
+
+fn start_driver() -> Option<(Child, String)> {
+    let mut driver = Command::new("/usr/bin/chromedriver")
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is installed");
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.find_map(|line| {
+        let line = line.unwrap();
+        let rest = line.split("started successfully on port ").nth(1)?;
+        Some(rest.trim_end_matches('.').to_owned())
+    });
+    let Some(port) = port else {
+        let _ = driver.wait();
+        return None;
+    };
+    // It must not block on a pipe that nobody reads.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((driver, port))
 }
 
 impl Drop for Browser {
