@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the page in Chromium at some rates of lines, see docs/sizing.md: bench-page.sh [SECONDS] [BINARY]
+# Measures the page in Chromium at some rates of lines: bench-page.sh [SECONDS] [BINARY]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${2:-$PWD/target/release/tailcast}

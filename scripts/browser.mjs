@@ -13,6 +13,9 @@ const ARGUMENTS = [
   '--hide-scrollbars=false',
 ];
 
+/** A machine without a screen has no mouse either, and what shows under the pointer alone would always show. */
+const MOUSE = '--blink-settings=availableHoverTypes=2,primaryHoverType=2,availablePointerTypes=4,primaryPointerType=4';
+
 /** Starts a program and waits for a line of it that fits. */
 async function start(command, args, options, wanted) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'], ...options });
@@ -34,7 +37,7 @@ export async function startServer(binary, args, cwd) {
   return { address: found, end: () => child.kill() };
 }
 
-export async function startBrowser({ width, height, language = 'en', dark = false }) {
+export async function startBrowser({ width, height, language = 'en', dark = false, mouse = true }) {
   const { child, found: port } = await start('chromedriver', ['--port=0'], {}, /started successfully on port (\d+)/);
   const profile = mkdtempSync(join(tmpdir(), 'tailcast-browser-'));
   const ask = async (method, path, body) => {
@@ -48,7 +51,7 @@ export async function startBrowser({ width, height, language = 'en', dark = fals
       alwaysMatch: {
         'goog:chromeOptions': {
           binary: '/usr/bin/chromium',
-          args: [...ARGUMENTS, `--user-data-dir=${profile}`, `--lang=${language}`, `--window-size=${width},${height}`],
+          args: [...ARGUMENTS, ...(mouse ? [MOUSE] : []), `--user-data-dir=${profile}`, `--lang=${language}`, `--window-size=${width},${height}`],
           prefs: { 'intl.accept_languages': language },
         },
       },

@@ -4,7 +4,7 @@
 import { startBrowser, startServer, sleep } from './browser.mjs';
 
 const [binary, folder] = process.argv.slice(2);
-const THREE = '?file=ds_update.log&file=download.log&file=upload.log&column=level&column=msg&column=ms&sizes=1.25,1,1';
+const THREE = '?file=ds_update.log&file=download.log&file=upload.log&column=level&column=msg&sizes=1.3,1,0.9';
 
 const pictures = [
   { name: 'panes-dark', width: 1440, height: 820, dark: true, query: THREE, run: '' },
@@ -24,7 +24,7 @@ try {
   // Some history, and some of everything in it.
   await sleep(12_000);
   for (const { name, width, height, dark, query, run } of pictures) {
-    const browser = await startBrowser({ width, height, dark });
+    const browser = await startBrowser({ width, height, dark, mouse: width > 500 });
     try {
       await browser.goto(`${server.address}/${encodeURI(query)}`);
       await browser.until("document.querySelectorAll('.row').length > 10");

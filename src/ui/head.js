@@ -87,8 +87,9 @@ export class PaneHead {
     write(this.get('.pause-text'), t(following ? 'pause' : 'follow'));
   }
 
-  /** @param {number} fresh lines that came since the pause */
-  pill(fresh) {
+  /** @param {number} fresh lines that came since the pause @param {boolean} stood whether the place of the pause is held */
+  pill(fresh, stood) {
+    this.get('.pill-stood').hidden = !stood;
     write(this.get('.pill-text'), t('pill', { n: fresh }));
   }
 

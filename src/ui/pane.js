@@ -273,13 +273,17 @@ export class Pane {
     const foundText = n > 0 ? t('counts', { n, total: found }) : t('count', { n: found });
     this.#head.counts(filter ? t('counts', { n: shown, total: this.#store.lines }) : '', finder ? foundText : '');
     const { fresh } = this.#feed;
-    if (!this.#list.following) this.#head.pill(filter ? fresh.shown : fresh.all);
+    if (!this.#list.following) this.#head.pill(filter ? fresh.shown : fresh.all, this.#stoodHeld);
     this.#ticks += 1;
     // Of many lines the map changes slowly, and looking at all of them takes a while.
     if (this.#mapDirty && (this.#store.lines < FEW || this.#ticks % 6 === 0)) {
       this.#mapDirty = false;
       this.#map.draw(this.#store.blocks);
     }
+  }
+
+  get #stoodHeld() {
+    return this.#stood !== null && this.#store.blocks.includes(this.#stood.block);
   }
 
   #showEmpty() {

@@ -63,7 +63,7 @@ export function lineRow(line, how) {
   } else if (how.whole) {
     columns += add(element, button('whole', t('showLess'), 'showLess', true));
   }
-  if (how.partial) columns += add(element, button('context', t('context'), 'contextHint'));
+  if (how.partial) columns += add(element, button('context', '↕', 'contextHint'));
   if (value && how.tree) {
     element.classList.add('tall');
     element.append(treeElement(value, how.columns));
@@ -87,6 +87,9 @@ export function markRow({ text: name, tone = 'calm', vars, action, file }) {
   return { element, columns: 0 };
 }
 
+/** Fields that hold a level, which is as short as a word. */
+const LEVEL_FIELD = /^(level|lvl|severity)$/i;
+
 /** @param {HTMLElement} element @param {HTMLElement} part */
 function add(element, part) {
   element.append(part);
@@ -106,6 +109,7 @@ function button(action, text, hint, pressed = false) {
   element.dataset.action = action;
   element.textContent = text;
   element.title = t(hint);
+  if (action === 'context' || action === 'tree') element.setAttribute('aria-label', t(hint));
   element.tabIndex = -1;
   if (action === 'fold' || action === 'tree') element.setAttribute('aria-expanded', String(pressed));
   return element;
@@ -118,7 +122,8 @@ function button(action, text, hint, pressed = false) {
 function cells(value, columns) {
   return columns.map((name, at) => {
     const cell = document.createElement('span');
-    cell.className = at === columns.length - 1 ? 'cell last' : 'cell';
+    cell.className = at === columns.length - 1 ? 'cell rest' : 'cell';
+    if (LEVEL_FIELD.test(name)) cell.classList.add('level');
     cell.textContent = parse(fieldOf(value, name), MAX_SEEN).segments.map(({ text }) => text).join('') || '·';
     return cell;
   });

@@ -133,8 +133,7 @@ const TEXTS = {
   foldHint: { en: 'Hide the lines that continue this one', zh: '折叠后续各行' },
   treeHint: { en: 'Open or close as a tree of fields', zh: '以字段树展开或收起' },
   treeClose: { en: 'close', zh: '收起' },
-  context: { en: 'in context', zh: '上下文' },
-  contextHint: { en: 'Show this line among all others', zh: '在全部日志中显示此行' },
+  contextHint: { en: 'Show in context: this line among all others', zh: '在全部日志中显示此行' },
   columnAdd: { en: 'Show this field as a column', zh: '将此字段显示为列' },
   columnDrop: { en: 'Show this field as a column no more', zh: '不再将此字段显示为列' },
 

@@ -146,6 +146,9 @@ impl View {
             delta_y: down,
         });
         self.browser.page.perform_actions(Actions::from(wheel)).await.unwrap();
+        // What it brought into sight is drawn with the next frame.
+        let frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(null)))";
+        self.browser.page.execute_async(frames, vec![]).await.unwrap();
     }
 
     /// Presses the mouse at one place and lets it go at another.
