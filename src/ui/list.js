@@ -7,20 +7,16 @@
 
 import { watchHand } from './hand.js';
 import { heightOf, placeAt, rowOf, step, topOf, totalHeight } from './layout.js';
+import { RowPool } from './pool.js';
 
 /**
  * @typedef {import('./store.js').Block} Block
  * @typedef {{ block: Block, line: number }} Place a line, wherever it stands
- * @typedef {{ block: Block, line: number, element: HTMLElement, look: string, columns: number, fresh: boolean }} Shown
  * @typedef {{
  *   onFollow(following: boolean): void,
  *   onWish(): void,
  *   onNear(edge: 'top' | 'end'): void,
- *   lookOf(index: number, line: number): string,
- *   make(index: number, line: number): { element: HTMLElement, columns: number },
- *   isMarked(block: Block, line: number): boolean,
- * }} Calls
- *   `onWish` asks for a call of `render`; a row is made anew where `lookOf` says something else than before
+ * }} Calls `onWish` asks for a call of `render`
  */
 
 /** Rows are kept ready this far beyond both edges, and while following only a few, as they are all new soon. */
@@ -29,9 +25,6 @@ const MARGIN_FOLLOWING = 40;
 
 /** Scrolling up less than this is no wish to stop. */
 const SLACK = 10;
-
-/** The list's width grows in steps of so many columns, not with every line. */
-const COLUMN_STEP = 20;
 
 /** The free space above the first row and below the last; the style sheet says the same. */
 const PADDING = 6;
@@ -53,16 +46,11 @@ export class LogList {
   #rows;
   #calls;
   #sizer = document.createElement('div');
-  #body = document.createElement('div');
-  /** @type {Map<string, Shown>} */
-  #shown = new Map();
-  /** @type {WeakMap<Element, Shown>} */
-  #byElement = new WeakMap();
+  #pool;
   /** The row at the top edge, and how far above the edge it begins. @type {(Place & { offset: number }) | null} */
   #anchor = null;
   #height = 0;
   #width = 0;
-  #columns = 0;
   /** Where the list itself last scrolled to; anything else was the reader. */
   #ownTop = 0;
   #scrolledUp = 0;
@@ -74,7 +62,7 @@ export class LogList {
    * @param {HTMLElement} scroller
    * @param {import('./store.js').LogStore} store
    * @param {import('./rows.js').Rows} rows
-   * @param {Calls} calls
+   * @param {Calls & import('./pool.js').Making} calls
    */
   constructor(scroller, store, rows, calls) {
     this.#scroller = scroller;
@@ -82,15 +70,15 @@ export class LogList {
     this.#rows = rows;
     this.#calls = calls;
     this.#sizer.className = 'sizer';
-    this.#body.className = 'rows';
-    this.#sizer.append(this.#body);
+    this.#pool = new RowPool(calls);
+    this.#sizer.append(this.#pool.body);
     scroller.append(this.#sizer);
     this.#measure();
     this.#listen();
   }
 
   get body() {
-    return this.#body;
+    return this.#pool.body;
   }
 
   /** How many rows fit. */
@@ -98,11 +86,9 @@ export class LogList {
     return Math.max(1, Math.floor(this.#height / this.rowHeight));
   }
 
-  /** The line that an element is in. @param {Node | null} node @returns {Shown | undefined} */
+  /** The line that an element is in. @param {Node | null} node */
   shownAt(node) {
-    const element = node instanceof Element ? node : node?.parentElement;
-    const row = element?.closest('.row');
-    return row ? this.#byElement.get(row) : undefined;
+    return this.#pool.at(node);
   }
 
   /** The block the reader looks at. */
@@ -121,15 +107,14 @@ export class LogList {
   reset() {
     this.#anchor = null;
     this.cursor = null;
-    this.#columns = 0;
+    this.#pool.columns = 0;
     this.#scroller.scrollLeft = 0;
     this.refresh();
   }
 
   /** Makes all rows anew. */
   refresh() {
-    this.#shown.clear();
-    this.#body.replaceChildren();
+    this.#pool.clear();
     this.#calls.onWish();
   }
 
@@ -237,14 +222,14 @@ export class LogList {
     let top = this.#wantedTop(total);
     this.#place(top);
     // Rows that differ from what was thought of them shift what is below; twice is enough, as measured rows stay so.
-    for (let round = 0; round < 3 && this.#measureRows(); round += 1) {
+    for (let round = 0; round < 3 && this.#pool.measure(this.#rows); round += 1) {
       total = totalHeight(blocks);
       top = this.#wantedTop(total);
       this.#place(top);
     }
     const height = `${total}px`;
     if (this.#sizer.style.height !== height) this.#sizer.style.height = height;
-    const width = this.#rows.metrics.wrap ? '' : `${this.#columns}ch`;
+    const width = this.#rows.metrics.wrap ? '' : `${this.#pool.columns}ch`;
     if (this.#sizer.style.minWidth !== width) this.#sizer.style.minWidth = width;
     if (this.following) this.#scrollToEnd(total);
     else if (Math.abs(top + PADDING - this.#scroller.scrollTop) >= 0.5) this.#scrollTo(top + PADDING);
@@ -305,99 +290,13 @@ export class LogList {
     };
   }
 
-  /** Puts the rows around a height into the document, in their order, and takes all others out. @param {number} top */
+  /** Puts the rows around a height into the document. @param {number} top */
   #place(top) {
     const { blocks } = this.#store;
     const margin = this.following ? MARGIN_FOLLOWING : MARGIN;
     const first = placeAt(blocks, top - margin, this.rowHeight);
-    /** @type {Shown[]} */
-    const wanted = [];
-    const keep = new Set();
-    if (first) {
-      let { index, row } = first;
-      const stop = top + this.#height + margin;
-      for (let y = first.top; index < blocks.length && y < stop; index += 1, row = 0) {
-        const block = blocks[index];
-        for (; row < block.rows.length && y < stop; row += 1) {
-          const shown = this.#shownFor(index, block.rows[row]);
-          wanted.push(shown);
-          keep.add(shown);
-          y += heightOf(block, row, this.rowHeight);
-        }
-      }
-    }
-    const pinned = this.#pinned(keep);
-    for (const [key, shown] of this.#shown) {
-      if (keep.has(shown) || pinned.includes(shown)) continue;
-      shown.element.remove();
-      this.#shown.delete(key);
-    }
-    const order = (/** @type {Shown} */ { block, line }) => blocks.indexOf(block) * 1e6 + line;
-    const before = wanted.length > 0 ? order(wanted[0]) : 0;
-    const all = [
-      ...pinned.filter((shown) => order(shown) < before),
-      ...wanted,
-      ...pinned.filter((shown) => order(shown) >= before),
-    ];
-    let next = this.#body.firstChild;
-    for (const { element } of all) {
-      if (element === next) next = element.nextSibling;
-      else this.#body.insertBefore(element, next);
-    }
-    for (const { block, line, element } of wanted) {
-      element.classList.toggle('cursor', block === this.cursor?.block && line === this.cursor.line);
-      element.classList.toggle('marked', this.#calls.isMarked(block, line));
-      element.classList.remove('pinned');
-    }
-    for (const { element } of pinned) element.classList.add('pinned');
-    this.#body.style.transform = `translateY(${first?.top ?? 0}px)`;
-  }
-
-  /** Rows out of sight in which the selection begins or ends: without them it would break. @param {Set<Shown>} kept */
-  #pinned(kept) {
-    const selection = getSelection();
-    // Also where nothing is selected yet: a click with the Shift key may come after scrolling far.
-    if (!selection) return [];
-    /** @type {Shown[]} */
-    const pinned = [];
-    for (const node of [selection.anchorNode, selection.focusNode]) {
-      if (!this.#body.contains(node)) continue;
-      const shown = this.shownAt(node);
-      if (!shown || kept.has(shown) || pinned.includes(shown)) continue;
-      if (this.#store.blocks.includes(shown.block)) pinned.push(shown);
-    }
-    return pinned.sort((a, b) => a.block.id - b.block.id || a.line - b.line);
-  }
-
-  /** @param {number} index @param {number} line @returns {Shown} */
-  #shownFor(index, line) {
-    const block = this.#store.blocks[index];
-    const key = `${block.id}:${line}`;
-    const look = this.#calls.lookOf(index, line);
-    const old = this.#shown.get(key);
-    if (old?.look === look) return old;
-    const { element, columns } = this.#calls.make(index, line);
-    const shown = { block, line, element, look, columns, fresh: true };
-    old?.element.replaceWith(element);
-    this.#shown.set(key, shown);
-    this.#byElement.set(element, shown);
-    this.#columns = Math.max(this.#columns, Math.ceil((columns + 3) / COLUMN_STEP) * COLUMN_STEP);
-    return shown;
-  }
-
-  /** Tells how high new rows really are. @returns {boolean} whether some are not as high as was thought */
-  #measureRows() {
-    let changed = false;
-    for (const shown of this.#shown.values()) {
-      if (!shown.fresh) continue;
-      shown.fresh = false;
-      const { block, line, element } = shown;
-      const mayDiffer = this.#rows.metrics.wrap || element.classList.contains('tall') || block.heights;
-      const row = rowOf(block, line);
-      if (!mayDiffer || block.rows[row] !== line) continue;
-      if (this.#rows.measured(block, row, element.getBoundingClientRect().height)) changed = true;
-    }
-    return changed;
+    this.#pool.show(blocks, first, top + this.#height + margin, this.rowHeight);
+    this.#pool.mark(this.cursor);
   }
 
   /** Without asking the browser where that is, as many panes asking it in one frame takes long. @param {number} total */
@@ -421,7 +320,7 @@ export class LogList {
 
   #holdsSelection() {
     const selection = getSelection();
-    return !!selection && !selection.isCollapsed && this.#body.contains(selection.anchorNode);
+    return !!selection && !selection.isCollapsed && this.body.contains(selection.anchorNode);
   }
 
   /** How large rows and characters are, and the space for them. */
@@ -431,7 +330,7 @@ export class LogList {
     const line = document.createElement('div');
     line.className = 'row';
     line.append(inline);
-    this.#body.append(line);
+    this.body.append(line);
     this.rowHeight = line.getBoundingClientRect().height || 19;
     this.charWidth = inline.getBoundingClientRect().width / 100 || 7.8;
     line.remove();

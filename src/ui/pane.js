@@ -10,17 +10,16 @@ import { Fields } from './fields.js';
 import { PaneHead } from './head.js';
 import { totalHeight } from './layout.js';
 import { LogList } from './list.js';
+import { RowLooks } from './looks.js';
 import { ErrorMap } from './map.js';
 import { Menu } from './menu.js';
 import { FilePicker } from './picker.js';
-import { lineRow, markRow } from './row.js';
 import { Rows } from './rows.js';
 import { SearchDrawer } from './search.js';
 import { set, settings } from './settings.js';
 import { stateText } from './state.js';
 import { LogStore } from './store.js';
 import { speakIn, t } from './texts.js';
-import { TIME_MODES, timeBeside } from './times.js';
 import { nextLine, ordinalOf } from './walk.js';
 
 /**
@@ -61,7 +60,7 @@ export class Pane {
   #search;
   #fields;
   #copier;
-  #findVersion = 0;
+  #looks = new RowLooks(this.#store, this.#rows);
   /** Where the reader was when the log was paused. @type {import('./list.js').Place | null} */
   #stood = null;
   #drawn = { at: 0, added: 0 };
@@ -83,8 +82,8 @@ export class Pane {
       onFollow: (following) => this.#followed(following),
       onWish: () => this.#wish(),
       onNear: (edge) => (edge === 'top' ? this.#feed.loadOlder() : this.#feed.loadNewer()),
-      lookOf: (index, line) => this.#lookOf(index, line),
-      make: (index, line) => this.#make(index, line),
+      lookOf: (index, line) => this.#looks.of(index, line),
+      make: (index, line) => this.#looks.make(index, line),
       isMarked: (block, line) => this.#copier.isMarked(block, line),
     });
     this.#map = new ErrorMap(/** @type {HTMLCanvasElement} */ (this.#get('.map')), (share) => this.#jump(share));
@@ -193,37 +192,9 @@ export class Pane {
 
   #flooded = true;
 
-  /** What makes a row look as it does, apart from its line. @param {number} index @param {number} line */
-  #lookOf(index, line) {
-    const block = this.#store.blocks[index];
-    if (block.mark) return block.mark.action ?? '';
-    const fold = this.#rows.folding && !this.#rows.partial ? this.#rows.foldSize(index, line) : 0;
-    const open = this.#rows.opened.get(`${block.id}:${line}`);
-    return `${this.#findVersion}|${fold}|${open ? [...open] : ''}`;
-  }
-
-  /** @param {number} index @param {number} line */
-  #make(index, line) {
-    const block = this.#store.blocks[index];
-    if (block.mark) return markRow(block.mark);
-    const { partial, folding, finder } = this.#rows;
-    return lineRow(block.lines[line], {
-      finder,
-      beside: timeBeside(TIME_MODES[settings.times], block.lines[line], block.times[line]),
-      colour: this.merged ? block.sources[line] % 6 : -1,
-      file: this.files[block.sources[line]] ?? '',
-      fold: folding && !partial ? this.#rows.foldSize(index, line) : 0,
-      open: this.#rows.isOpen(block, line),
-      whole: this.#rows.isOpen(block, line, 'whole'),
-      tree: this.#rows.isOpen(block, line, 'tree'),
-      partial,
-      columns: this.views[0].columns,
-    });
-  }
-
   /** Rows look different now: other words, times, highlights. */
   #restyle() {
-    this.#findVersion += 1;
+    this.#looks.change(this.files, this.views[0].columns);
     this.#wish();
   }
 

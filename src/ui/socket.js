@@ -28,8 +28,8 @@ export const PROTOCOL = 'tailcast.v1';
 /** The server ends a connection from which it hears nothing for longer than this. */
 const PING_EVERY = 25_000;
 
-/** No timer is that late but on a machine that slept: the link may have gone with it. */
-const SLEPT = 20_000;
+/** No timer is that late but on a machine that slept, and the link may have gone with it; hidden pages wait for a minute. */
+const SLEPT = 120_000;
 
 /** A handshake that takes longer has got stuck somewhere. */
 const HANDSHAKE = 10_000;
@@ -175,7 +175,7 @@ export class LogSocket {
   /** @param {WebSocket} socket */
   #ping(socket) {
     const now = this.#env.now();
-    if (now - this.#pingedAt > PING_EVERY + SLEPT) return this.#lose('asleep');
+    if (now - this.#pingedAt > SLEPT) return this.#lose('asleep');
     // What was sent a whole interval ago has not left the browser: nobody takes it.
     if (socket.bufferedAmount > 0) return this.#lose('lost');
     this.#pingedAt = now;

@@ -79,7 +79,8 @@ impl Browser {
             let files = fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
             let whole = files.into_iter().find(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                !name.starts_with('.') && !name.ends_with(".crdownload")
+                // A download under way has another name; the file itself is there before anything is in it.
+                !name.starts_with('.') && !name.ends_with(".crdownload") && fs::metadata(path).unwrap().len() > 0
             });
             if let Some(path) = whole {
                 return path;
