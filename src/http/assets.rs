@@ -85,7 +85,9 @@ fn without_comments(source: &str) -> String {
 /// What a line says apart from types in comments.
 fn push_without_types(mut line: &str, out: &mut String) {
     while let Some((before, rest)) = line.split_once("/** @type") {
-        let Some((_, behind)) = rest.split_once("*/") else { break };
+        let Some((_, behind)) = rest.split_once("*/") else {
+            break;
+        };
         out.push_str(before);
         line = behind.trim_start();
     }
@@ -99,6 +101,9 @@ mod tests {
     #[test]
     fn comments_and_indentation_are_not_sent() {
         let source = "/**\n * What it is.\n */\n\n/* One. */\nconst a = 'http://x'; // kept\n  // Why.\n  let b = 1 / 2;\n/** @type {X} */ (b).y();\n";
-        assert_eq!(without_comments(source), "const a = 'http://x'; // kept\nlet b = 1 / 2;\n(b).y();\n");
+        assert_eq!(
+            without_comments(source),
+            "const a = 'http://x'; // kept\nlet b = 1 / 2;\n(b).y();\n"
+        );
     }
 }

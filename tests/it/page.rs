@@ -97,7 +97,10 @@ impl View {
     /// Waits until some row on the screen contains a text.
     async fn until_row(&self, part: &str) {
         let rows = ROWS.replace("arguments_pane", "0");
-        let script = format!("return (() => {{ {rows} }})().some((row) => row[1].includes({}));", json!(part));
+        let script = format!(
+            "return (() => {{ {rows} }})().some((row) => row[1].includes({}));",
+            json!(part)
+        );
         self.until(&format!("a row has {part}"), &script).await;
     }
 
@@ -117,16 +120,37 @@ impl View {
 
     /// Presses keys in the log of the first pane.
     async fn keys(&self, keys: &str) {
-        self.browser.page.find(Locator::Css(".log")).await.unwrap().send_keys(keys).await.unwrap();
+        self.browser
+            .page
+            .find(Locator::Css(".log"))
+            .await
+            .unwrap()
+            .send_keys(keys)
+            .await
+            .unwrap();
     }
 
     /// Presses keys wherever the focus is.
     async fn press(&self, keys: &str) {
-        self.browser.page.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        self.browser
+            .page
+            .active_element()
+            .await
+            .unwrap()
+            .send_keys(keys)
+            .await
+            .unwrap();
     }
 
     async fn click(&self, selector: &str) {
-        self.browser.page.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+        self.browser
+            .page
+            .find(Locator::Css(selector))
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
     }
 
     /// Types into a field in place of what is there.
@@ -169,8 +193,20 @@ impl View {
     async fn end(self) {
         let script = "return performance.getEntriesByType('resource').map((entry) => entry.name)";
         let resources: Vec<String> = serde_json::from_value(self.run(script).await).unwrap();
-        let origin = self.browser.page.current_url().await.unwrap().origin().ascii_serialization();
-        assert!(resources.iter().all(|name| name.starts_with(&origin) || name.starts_with("blob:")), "{resources:?}");
+        let origin = self
+            .browser
+            .page
+            .current_url()
+            .await
+            .unwrap()
+            .origin()
+            .ascii_serialization();
+        assert!(
+            resources
+                .iter()
+                .all(|name| name.starts_with(&origin) || name.starts_with("blob:")),
+            "{resources:?}"
+        );
         self.browser.end().await;
     }
 }

@@ -68,7 +68,8 @@ async fn marked_lines_are_copied_with_or_without_colours() {
     let view = View::open(&server, "").await;
     view.until_last("three").await;
     // What a page may put on the clipboard without asking is what execCommand copies.
-    view.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })").await;
+    view.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        .await;
     view.run(WATCH).await;
     view.keys("kkmkkm").await;
     view.until_text("#told", "2 lines marked").await;
@@ -76,18 +77,26 @@ async fn marked_lines_are_copied_with_or_without_colours() {
         const copied = document.querySelector('textarea')?.value;
         return copied ?? null;
     ";
-    view.run("document.execCommand = () => { window.copied = document.querySelector('textarea').value; return true; }").await;
+    view.run("document.execCommand = () => { window.copied = document.querySelector('textarea').value; return true; }")
+        .await;
     view.keys("c").await;
-    view.until("copied", "return window.copied === 'red\\ntwo' || window.copied === 'red\\nthree'").await;
+    view.until(
+        "copied",
+        "return window.copied === 'red\\ntwo' || window.copied === 'red\\nthree'",
+    )
+    .await;
     view.until_text("#told", "2 lines copied").await;
     assert!(view.run(copied).await.is_null());
     view.run("localStorage.setItem('tailcast.ansi', 'true')").await;
     view.browser.page.refresh().await.unwrap();
     view.until_last("three").await;
-    view.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })").await;
-    view.run("document.execCommand = () => { window.copied = document.querySelector('textarea').value; return true; }").await;
+    view.run("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        .await;
+    view.run("document.execCommand = () => { window.copied = document.querySelector('textarea').value; return true; }")
+        .await;
     view.keys("gkkkmc").await;
-    view.until("with colours", "return window.copied === '\\x1b[31mred\\x1b[0m'").await;
+    view.until("with colours", "return window.copied === '\\x1b[31mred\\x1b[0m'")
+        .await;
     view.end().await;
 }
 
@@ -127,7 +136,13 @@ async fn an_export_is_reached_by_keyboard_alone() {
     }
     view.press("\u{e007}").await;
     let path = view.browser.downloaded().await;
-    assert!(path.file_name().unwrap().to_str().unwrap().starts_with("a.log-"), "{path:?}");
-    assert_eq!(std::fs::read_to_string(path).unwrap(), numbered(20..=29).join("\n") + "\n");
+    assert!(
+        path.file_name().unwrap().to_str().unwrap().starts_with("a.log-"),
+        "{path:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        numbered(20..=29).join("\n") + "\n"
+    );
     view.end().await;
 }

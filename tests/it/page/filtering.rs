@@ -47,7 +47,11 @@ async fn a_bad_expression_is_coloured_and_the_last_good_one_stays() {
     view.until_text(".filter-count", "1 of 6").await;
     // In between, at the place before the last slash.
     view.press("\u{e010}\u{e012}(").await;
-    view.until("the field is coloured", "return !!document.querySelector('.field.bad input.filter')").await;
+    view.until(
+        "the field is coloured",
+        "return !!document.querySelector('.field.bad input.filter')",
+    )
+    .await;
     let colours = "
         const style = (name) => getComputedStyle(document.querySelector(name)).borderColor;
         return style('.field.bad') !== style('.field:not(.bad)');
@@ -61,16 +65,29 @@ async fn a_bad_expression_is_coloured_and_the_last_good_one_stays() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_filtered_row_is_shown_in_context() {
     let server = TestServer::start().await;
-    let lines = (1..=300).map(|n| if n == 150 { "the needle".to_owned() } else { format!("hay {n}") });
+    let lines = (1..=300).map(|n| {
+        if n == 150 {
+            "the needle".to_owned()
+        } else {
+            format!("hay {n}")
+        }
+    });
     server.log("a.log").lines(lines);
     let view = View::open(&server, "?file=a.log&filter=needle").await;
     view.until_last("the needle").await;
     view.click(".chip.context").await;
     view.until_row("hay 149").await;
     let rows = view.rows().await;
-    let at = rows.iter().position(|row| row == "the needle").expect("the line itself is in sight");
+    let at = rows
+        .iter()
+        .position(|row| row == "the needle")
+        .expect("the line itself is in sight");
     assert_eq!((rows[at - 1].as_str(), rows[at + 1].as_str()), ("hay 149", "hay 151"));
-    assert_eq!(view.run("return document.querySelector('.row.cursor .text').textContent").await, "the needle");
+    assert_eq!(
+        view.run("return document.querySelector('.row.cursor .text').textContent")
+            .await,
+        "the needle"
+    );
     view.end().await;
 }
 
@@ -110,7 +127,8 @@ async fn a_link_shares_the_view() {
     view.until_last("DEBUG pear six").await;
     view.fill("input.filter", "-debug").await;
     view.fill("input.find", "\"apple four\"").await;
-    view.until("the address has both", "return location.search.includes('find=')").await;
+    view.until("the address has both", "return location.search.includes('find=')")
+        .await;
     let address = view.browser.page.current_url().await.unwrap();
     assert_eq!(address.query(), Some("file=a.log&filter=-debug&find=%22apple+four%22"));
     let other = View::at(address.as_str(), "en").await;
@@ -128,7 +146,9 @@ async fn a_filter_over_all_that_is_held_finds_every_line() {
     let mut log = server.log("a.log");
     let view = View::open(&server, "").await;
     view.until_state("Live").await;
-    let lines: Vec<String> = (1..=40_000).map(|n| format!("request {n} of worker {}", n % 7)).collect();
+    let lines: Vec<String> = (1..=40_000)
+        .map(|n| format!("request {n} of worker {}", n % 7))
+        .collect();
     log.write(lines.join("\n") + "\n");
     view.until_last(&lines[39_999]).await;
     view.fill("input.filter", "\"worker 3\"").await;

@@ -16,7 +16,10 @@ async fn scrolling_up_loads_older_lines_to_the_first_and_nothing_moves_meanwhile
     for _ in 0..1_000 {
         view.wheel(-200).await;
         let rows = view.rows().await;
-        let numbers: Vec<u64> = rows.iter().filter_map(|row| row.strip_prefix("line ")?.parse().ok()).collect();
+        let numbers: Vec<u64> = rows
+            .iter()
+            .filter_map(|row| row.strip_prefix("line ")?.parse().ok())
+            .collect();
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{rows:?}");
         if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
             assert!(last + 1 >= lowest, "{first} to {last} below {lowest}");
@@ -38,7 +41,13 @@ async fn a_search_goes_through_the_whole_file_and_a_hit_opens_at_its_place() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
     let lines: Vec<String> = (1..=30_000)
-        .map(|n| if n % 9_000 == 0 { format!("the needle {n}") } else { format!("hay {n}") })
+        .map(|n| {
+            if n % 9_000 == 0 {
+                format!("the needle {n}")
+            } else {
+                format!("hay {n}")
+            }
+        })
         .collect();
     log.write(lines.join("\n") + "\n");
     let view = View::open(&server, "").await;
@@ -49,12 +58,18 @@ async fn a_search_goes_through_the_whole_file_and_a_hit_opens_at_its_place() {
     view.until_text(".results-text", "3 hits").await;
     view.until_text(".results-text", "all of it").await;
     let hits = "return [...document.querySelectorAll('.hits li')].map((item) => item.textContent).join()";
-    assert_eq!(view.run(hits).await, "the needle 27000,the needle 18000,the needle 9000");
+    assert_eq!(
+        view.run(hits).await,
+        "the needle 27000,the needle 18000,the needle 9000"
+    );
     view.click(".hits li:nth-child(2) button").await;
     view.until_row("the needle 18000").await;
     let rows = view.rows().await;
     let at = rows.iter().position(|row| row == "the needle 18000").unwrap();
-    assert_eq!((rows[at - 1].as_str(), rows[at + 1].as_str()), ("hay 17999", "hay 18001"));
+    assert_eq!(
+        (rows[at - 1].as_str(), rows[at + 1].as_str()),
+        ("hay 17999", "hay 18001")
+    );
     view.until_state("Paused").await;
 
     // From there downwards, line by line, to where the log is live.
@@ -89,8 +104,16 @@ async fn a_search_can_be_cancelled() {
     view.until_text(".results-text", "0 hits · searching").await;
     view.click(".results-stop").await;
     view.until_text(".results-text", "cancelled").await;
-    view.until("there is nothing to cancel", "return document.querySelector('.results-stop').hidden").await;
+    view.until(
+        "there is nothing to cancel",
+        "return document.querySelector('.results-stop').hidden",
+    )
+    .await;
     view.click(".results-close").await;
-    view.until("the drawer is closed", "return document.querySelector('.results').hidden").await;
+    view.until(
+        "the drawer is closed",
+        "return document.querySelector('.results').hidden",
+    )
+    .await;
     view.end().await;
 }

@@ -52,7 +52,11 @@ async fn a_long_line_is_cut_until_the_reader_wants_all_of_it() {
     assert_eq!(view.run(shown).await, json!(2_000));
     view.until_text(".chip.whole", "show all 1.0 MiB").await;
     view.click(".chip.whole").await;
-    view.until("all of it is there", "return document.querySelector('.row .text')?.textContent.endsWith('END')").await;
+    view.until(
+        "all of it is there",
+        "return document.querySelector('.row .text')?.textContent.endsWith('END')",
+    )
+    .await;
     view.until_text(".chip.whole", "show less").await;
     view.end().await;
 }

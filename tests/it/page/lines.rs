@@ -20,18 +20,34 @@ async fn levels_are_coloured_walked_through_and_mapped() {
     let view = View::open(&server, "").await;
     view.until_last("INFO line 400").await;
     view.keys("e").await;
-    view.until("at the last error", &format!("return (() => {{ {CURSOR} }})().includes('second')")).await;
+    view.until(
+        "at the last error",
+        &format!("return (() => {{ {CURSOR} }})().includes('second')"),
+    )
+    .await;
     view.keys("E").await;
-    view.until("at the first error", &format!("return (() => {{ {CURSOR} }})() === 'ERROR first'")).await;
+    view.until(
+        "at the first error",
+        &format!("return (() => {{ {CURSOR} }})() === 'ERROR first'"),
+    )
+    .await;
     let coloured = "
         const colour = (name) => getComputedStyle(document.querySelector(name)).color;
         return colour('.row.error .level') !== colour('.row.info .level');
     ";
     assert_eq!(view.run(coloured).await, json!(true));
     view.keys("w").await;
-    view.until("at the warning", &format!("return (() => {{ {CURSOR} }})().includes('警告')")).await;
+    view.until(
+        "at the warning",
+        &format!("return (() => {{ {CURSOR} }})().includes('警告')"),
+    )
+    .await;
     view.keys("e").await;
-    view.until("on to the next error", &format!("return (() => {{ {CURSOR} }})().includes('second')")).await;
+    view.until(
+        "on to the next error",
+        &format!("return (() => {{ {CURSOR} }})().includes('second')"),
+    )
+    .await;
     // The map has a mark for each of the three, at their heights.
     let marks = "
         const canvas = document.querySelector('.map');
@@ -40,7 +56,11 @@ async fn levels_are_coloured_walked_through_and_mapped() {
         for (let y = 0; y < canvas.height; y += 2) if (data[y * 4 + 3] > 0) found.push(Math.round(y / canvas.height * 20));
         return found;
     ";
-    view.until("the map is drawn", &format!("return (() => {{ {marks} }})().join() === '2,6,15'")).await;
+    view.until(
+        "the map is drawn",
+        &format!("return (() => {{ {marks} }})().join() === '2,6,15'"),
+    )
+    .await;
     view.end().await;
 }
 
@@ -63,7 +83,8 @@ async fn stack_traces_fold_under_their_first_line() {
     view.until_row("读取超时").await;
     assert_eq!(view.rows().await.len(), 5);
     view.click(".chip.fold").await;
-    view.until("folded again", "return document.querySelectorAll('.row').length === 2").await;
+    view.until("folded again", "return document.querySelectorAll('.row').length === 2")
+        .await;
     // What comes later goes where it belongs.
     log.lines(["ERROR again", "    at one", "    at two"]);
     view.keys("G").await;
@@ -85,14 +106,27 @@ async fn a_json_line_opens_as_a_tree_and_fields_become_columns() {
     view.keys("kkk").await;
     view.press("\u{e007}").await;
     view.until_text("div.tree", "status").await;
-    view.run("document.querySelector('[data-field=\"http.status\"]').click()").await;
+    view.run("document.querySelector('[data-field=\"http.status\"]').click()")
+        .await;
     view.run("document.querySelector('[data-field=\"msg\"]').click()").await;
     let cells = "return [...document.querySelectorAll('.cell')].map((cell) => cell.textContent).join()";
-    view.until("both are columns", &format!("return (() => {{ {cells} }})() === '200,first,503,second'")).await;
+    view.until(
+        "both are columns",
+        &format!("return (() => {{ {cells} }})() === '200,first,503,second'"),
+    )
+    .await;
     view.until_row("no JSON").await;
-    view.until("in the address", "return location.search.includes('column=http.status&column=msg')").await;
+    view.until(
+        "in the address",
+        "return location.search.includes('column=http.status&column=msg')",
+    )
+    .await;
     view.click(".taken-column").await;
-    view.until("one less", &format!("return (() => {{ {cells} }})() === 'first,second'")).await;
+    view.until(
+        "one less",
+        &format!("return (() => {{ {cells} }})() === 'first,second'"),
+    )
+    .await;
     view.end().await;
 }
 
@@ -109,10 +143,18 @@ async fn times_stand_beside_lines_in_local_time_or_utc() {
     assert_eq!(view.run(times).await, "|");
     view.keys("t").await;
     let arrived = r"/^··:··:··\.···\|\d\d:\d\d:\d\d\.\d{3}$/";
-    view.until("arrival, local", &format!("return {arrived}.test((() => {{ {times} }})())")).await;
+    view.until(
+        "arrival, local",
+        &format!("return {arrived}.test((() => {{ {times} }})())"),
+    )
+    .await;
     view.keys("ttt").await;
     view.until_text("#times-name", "of the line, UTC").await;
-    view.until("of the line, UTC", &format!("return (() => {{ {times} }})().startsWith('18:07:22.113|')")).await;
+    view.until(
+        "of the line, UTC",
+        &format!("return (() => {{ {times} }})().startsWith('18:07:22.113|')"),
+    )
+    .await;
     // They are no part of what the line says.
     assert_eq!(view.rows().await[1], "live");
     view.end().await;
@@ -127,9 +169,11 @@ async fn long_lines_wrap_at_a_key() {
     let height = "return document.querySelector('.row').getBoundingClientRect().height";
     assert_eq!(view.run(height).await, json!(19));
     view.keys("l").await;
-    view.until("it is wrapped", &format!("return (() => {{ {height} }})() > 19 * 3")).await;
+    view.until("it is wrapped", &format!("return (() => {{ {height} }})() > 19 * 3"))
+        .await;
     view.until_last("last").await;
     view.keys("l").await;
-    view.until("it is not", &format!("return (() => {{ {height} }})() === 19")).await;
+    view.until("it is not", &format!("return (() => {{ {height} }})() === 19"))
+        .await;
     view.end().await;
 }

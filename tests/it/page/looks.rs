@@ -58,7 +58,8 @@ async fn every_text_can_be_read_in_every_theme() {
     view.until_row("searched for").await;
     view.keys("k").await;
     for theme in ["light", "dark", "contrast"] {
-        view.run(&format!("document.documentElement.dataset.theme = '{theme}'")).await;
+        view.run(&format!("document.documentElement.dataset.theme = '{theme}'"))
+            .await;
         let pale = view.run(PALE).await;
         assert_eq!(pale, json!([]), "theme {theme}");
         view.run("document.getElementById('help-dialog').showModal()").await;
@@ -145,10 +146,16 @@ async fn the_theme_follows_the_system_and_can_be_switched() {
         grounds.push(view.run(ground).await);
     }
     assert_ne!(grounds[1], grounds[2], "light and dark");
-    assert!(grounds[0] == grounds[1] || grounds[0] == grounds[2], "that of the system at first");
+    assert!(
+        grounds[0] == grounds[1] || grounds[0] == grounds[2],
+        "that of the system at first"
+    );
     view.browser.page.refresh().await.unwrap();
     view.until_last("one").await;
-    assert_eq!(view.run("return document.documentElement.dataset.theme").await, "contrast");
+    assert_eq!(
+        view.run("return document.documentElement.dataset.theme").await,
+        "contrast"
+    );
     view.end().await;
 }
 
@@ -159,10 +166,16 @@ async fn the_help_lists_every_key() {
     let view = View::open(&server, "").await;
     view.until_last("one").await;
     view.keys("?").await;
-    view.until("it is open", "return document.getElementById('help-dialog').open").await;
-    let keys = view.run("return [...document.querySelectorAll('#keys kbd')].map((key) => key.textContent).join(' ')").await;
+    view.until("it is open", "return document.getElementById('help-dialog').open")
+        .await;
+    let keys = view
+        .run("return [...document.querySelectorAll('#keys kbd')].map((key) => key.textContent).join(' ')")
+        .await;
     for key in "j k g G Space / n N e E w W f F m c [ ] l t ?".split(' ') {
-        assert!(keys.as_str().unwrap().split(' ').any(|listed| listed == key), "{key} in {keys}");
+        assert!(
+            keys.as_str().unwrap().split(' ').any(|listed| listed == key),
+            "{key} in {keys}"
+        );
     }
     view.end().await;
 }

@@ -30,16 +30,30 @@ async fn files_stand_side_by_side_or_one_above_the_other() {
         return [left, top, width, height].map(Math.round);
     })";
     let columns: Vec<[f64; 4]> = serde_json::from_value(view.run(boxes).await).unwrap();
-    assert!(columns.windows(2).all(|pair| pair[1][0] > pair[0][0] && pair[0][1] == pair[1][1]), "{columns:?}");
+    assert!(
+        columns
+            .windows(2)
+            .all(|pair| pair[1][0] > pair[0][0] && pair[0][1] == pair[1][1]),
+        "{columns:?}"
+    );
     view.click("[data-layout=rows]").await;
-    view.until("the address says so", "return location.search.endsWith('&layout=rows')").await;
+    view.until("the address says so", "return location.search.endsWith('&layout=rows')")
+        .await;
     let rows: Vec<[f64; 4]> = serde_json::from_value(view.run(boxes).await).unwrap();
-    assert!(rows.windows(2).all(|pair| pair[1][1] > pair[0][1] && pair[0][0] == pair[1][0]), "{rows:?}");
+    assert!(
+        rows.windows(2)
+            .all(|pair| pair[1][1] > pair[0][1] && pair[0][0] == pair[1][0]),
+        "{rows:?}"
+    );
 
     // Keys go to the pane that has the focus, brackets change it, f changes its file.
     view.keys("]").await;
     view.press("f").await;
-    view.until("the second pane has another file", "return location.search.includes('file=a.log&file=c.log&file=c.log')").await;
+    view.until(
+        "the second pane has another file",
+        "return location.search.includes('file=a.log&file=c.log&file=c.log')",
+    )
+    .await;
     view.press(" ").await;
     view.until("only that pane is paused", "return document.querySelectorAll('.pane')[1].matches('.paused') && !document.querySelector('.pane').matches('.paused')").await;
     view.end().await;
@@ -50,22 +64,35 @@ async fn sizes_are_dragged_and_kept() {
     let server = three().await;
     let view = View::open(&server, "?file=a.log&file=b.log").await;
     view.until_row("a 3").await;
-    let widths = "return [...document.querySelectorAll('.pane')].map((pane) => Math.round(pane.getBoundingClientRect().width))";
-    let border = view.run("return document.querySelector('.border').getBoundingClientRect().left").await.as_f64().unwrap();
+    let widths =
+        "return [...document.querySelectorAll('.pane')].map((pane) => Math.round(pane.getBoundingClientRect().width))";
+    let border = view
+        .run("return document.querySelector('.border').getBoundingClientRect().left")
+        .await
+        .as_f64()
+        .unwrap();
     view.drag((border, 400.0), (300.0, 400.0)).await;
     let dragged = view.run(widths).await;
     assert!((dragged[0].as_f64().unwrap() - 300.0).abs() < 4.0, "{dragged}");
-    view.until("the address has it", "return location.search.includes('sizes=')").await;
+    view.until("the address has it", "return location.search.includes('sizes=')")
+        .await;
     // By keyboard too.
     view.run("document.querySelector('.border').focus()").await;
     view.press("\u{e014}").await;
     assert!(view.run(widths).await[0].as_f64().unwrap() > 310.0);
-    view.until("and it is remembered", "return localStorage.getItem('tailcast.view')?.includes('sizes=')").await;
+    view.until(
+        "and it is remembered",
+        "return localStorage.getItem('tailcast.view')?.includes('sizes=')",
+    )
+    .await;
     let kept = view.run(widths).await;
     view.goto(&format!("http://{}/", server.address)).await;
     view.until_row("a 3").await;
     let again = view.run(widths).await;
-    assert!((again[0].as_f64().unwrap() - kept[0].as_f64().unwrap()).abs() < 4.0, "{again} {kept}");
+    assert!(
+        (again[0].as_f64().unwrap() - kept[0].as_f64().unwrap()).abs() < 4.0,
+        "{again} {kept}"
+    );
     view.end().await;
 }
 
@@ -74,7 +101,12 @@ async fn files_are_merged_by_time_with_a_colour_each() {
     let server = three().await;
     let view = View::open(&server, "?file=a.log&file=b.log&layout=merged").await;
     view.until_row("b 3").await;
-    let rows: Vec<String> = view.rows().await.iter().map(|row| row[row.len() - 3..].to_owned()).collect();
+    let rows: Vec<String> = view
+        .rows()
+        .await
+        .iter()
+        .map(|row| row[row.len() - 3..].to_owned())
+        .collect();
     assert_eq!(rows, ["a 1", "b 1", "a 2", "b 2", "a 3", "b 3"]);
     let colours = "
         const colour = (row) => getComputedStyle(row).borderLeftColor;
@@ -88,7 +120,8 @@ async fn files_are_merged_by_time_with_a_colour_each() {
     view.until_last("live in b").await;
     // And apart again.
     view.click("[data-layout=columns]").await;
-    view.until("two panes", "return document.querySelectorAll('.pane').length === 2").await;
+    view.until("two panes", "return document.querySelectorAll('.pane').length === 2")
+        .await;
     view.until_last_of(1, "live in b").await;
     view.end().await;
 }
@@ -99,16 +132,33 @@ async fn panes_are_added_and_closed_and_files_picked() {
     let view = View::open(&server, "").await;
     view.until_row("a 3").await;
     view.click("#add").await;
-    view.until("the files are there", "return !!document.querySelector('#add-files [role=option]')").await;
+    view.until(
+        "the files are there",
+        "return !!document.querySelector('#add-files [role=option]')",
+    )
+    .await;
     view.click("#add-files [role=option]:nth-child(2)").await;
-    view.until("there are two", "return document.querySelectorAll('.pane').length === 2").await;
-    view.until("it is in the address", "return location.search === '?file=a.log&file=b.log'").await;
+    view.until(
+        "there are two",
+        "return document.querySelectorAll('.pane').length === 2",
+    )
+    .await;
+    view.until(
+        "it is in the address",
+        "return location.search === '?file=a.log&file=b.log'",
+    )
+    .await;
     view.click(".pane .file").await;
-    view.until("the files are there", "return !!document.querySelector('.pane [role=option]')").await;
+    view.until(
+        "the files are there",
+        "return !!document.querySelector('.pane [role=option]')",
+    )
+    .await;
     view.click(".pane .files [role=option]:nth-child(3)").await;
     view.until_row("c 3").await;
     view.click(".pane .close").await;
-    view.until("one is left", "return location.search === '?file=b.log'").await;
+    view.until("one is left", "return location.search === '?file=b.log'")
+        .await;
     view.until_row("b 3").await;
     view.end().await;
 }
@@ -117,7 +167,9 @@ async fn panes_are_added_and_closed_and_files_picked() {
 async fn twenty_panes_are_live_at_once() {
     let server = TestServer::with(|config| {
         config.stream.partial_line_timeout = Span::millis(500);
-        config.files = (1..=20).map(|n| tailcast::config::FileEntry::named(&format!("{n}.log"))).collect();
+        config.files = (1..=20)
+            .map(|n| tailcast::config::FileEntry::named(&format!("{n}.log")))
+            .collect();
     })
     .await;
     let query: Vec<String> = (1..=20).map(|n| format!("file={n}.log")).collect();

@@ -19,7 +19,10 @@ async fn it_shows_history_and_live_lines_and_follows_them() {
     view.until_last("line 500").await;
     view.until_text(".last-long", "last line ").await;
     let rows = view.run("return document.querySelectorAll('.row').length").await;
-    assert!(rows.as_u64().unwrap() < 150, "only what is in sight is in the document: {rows}");
+    assert!(
+        rows.as_u64().unwrap() < 150,
+        "only what is in sight is in the document: {rows}"
+    );
     view.end().await;
 }
 
@@ -173,7 +176,13 @@ async fn a_flood_leaves_the_heap_flat() {
         for tick in 0..SECONDS * 50 {
             let start = tick * RATE / 50;
             let lines: Vec<String> = (start..start + RATE / 50)
-                .map(|n| format!("2026-11-24 02:07:22.113 INFO worker-{} request {n} took {} ms", n % 16, n % 977))
+                .map(|n| {
+                    format!(
+                        "2026-11-24 02:07:22.113 INFO worker-{} request {n} took {} ms",
+                        n % 16,
+                        n % 977
+                    )
+                })
                 .collect();
             log.write(lines.join("\n") + "\n");
             let due = begun + Duration::from_millis((tick + 1) * 20);

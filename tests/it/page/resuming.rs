@@ -29,9 +29,16 @@ async fn nothing_is_missed_or_doubled_over_a_restart_and_the_log_says_so() {
     let rows = view.rows().await;
     let mut expected = numbered(1..=24);
     expected.push("after".to_owned());
-    let lines: Vec<_> = rows.iter().filter(|row| !row.contains("reconnected")).cloned().collect();
+    let lines: Vec<_> = rows
+        .iter()
+        .filter(|row| !row.contains("reconnected"))
+        .cloned()
+        .collect();
     assert_eq!(lines, expected);
-    let said = rows.iter().position(|row| row.contains("nothing missed")).expect("a row says so");
+    let said = rows
+        .iter()
+        .position(|row| row.contains("nothing missed"))
+        .expect("a row says so");
     assert_eq!(said, 20, "between what was before and after: {rows:?}");
     view.end().await;
 }
@@ -58,7 +65,11 @@ async fn what_is_missing_is_told_and_can_be_fetched() {
     view.until_row("missing").await;
     assert!(!view.rows().await.iter().any(|row| row == "other 1"));
     view.click(".chip.gap").await;
-    view.until("the first is there", "return [...document.querySelectorAll('.text')].some((text) => text.textContent === 'other 1')").await;
+    view.until(
+        "the first is there",
+        "return [...document.querySelectorAll('.text')].some((text) => text.textContent === 'other 1')",
+    )
+    .await;
     let rows = view.rows().await;
     let mark = rows.iter().position(|row| row.contains("missing")).unwrap();
     assert_eq!(rows[mark - 1], "line 5");
@@ -79,7 +90,10 @@ async fn truncation_rotation_and_removal_are_told_in_the_readers_language() {
     view.until_last("two").await;
     view.until_row("文件被截断").await;
     let shown = view.rows().await;
-    assert!(!shown.iter().any(|row| row.contains("重新加载...")), "in words of its own: {shown:?}");
+    assert!(
+        !shown.iter().any(|row| row.contains("重新加载...")),
+        "in words of its own: {shown:?}"
+    );
     log.rename(".1");
     let mut next = server.log("a.log");
     next.lines(["three"]);
@@ -100,7 +114,8 @@ async fn what_is_refused_stops_with_the_reason_and_what_is_missing_is_looked_for
     let server = TestServer::start().await;
     let view = View::open(&server, "?file=secret.log").await;
     view.until_state("Stopped · file not allowed").await;
-    view.until_text(".empty-text", "secret.log is not on the server’s list").await;
+    view.until_text(".empty-text", "secret.log is not on the server’s list")
+        .await;
     view.goto(&format!("http://{}/?file=b.log", server.address)).await;
     view.until_state("Looking again in").await;
     view.until_text(".empty-text", "b.log is not there yet").await;

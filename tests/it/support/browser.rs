@@ -64,11 +64,7 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("the browser starts");
-        Self {
-            page,
-            driver,
-            profile,
-        }
+        Self { page, driver, profile }
     }
 
     /// Waits for the first whole download.
@@ -76,7 +72,10 @@ impl Browser {
         let folder = self.profile.path().join(DOWNLOADS);
         let begun = Instant::now();
         loop {
-            let files = fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+            let files = fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.unwrap().path());
             let whole = files.into_iter().find(|path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 // A download under way has another name; the file itself is there before anything is in it.

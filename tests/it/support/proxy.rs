@@ -28,7 +28,9 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = made.fetch_add(1, Ordering::SeqCst);
-                let Ok(server) = TcpStream::connect(server).await else { continue };
+                let Ok(server) = TcpStream::connect(server).await else {
+                    continue;
+                };
                 let (client_reads, client_writes) = client.into_split();
                 let (server_reads, server_writes) = server.into_split();
                 tokio::spawn(pass(client_reads, server_writes, number, Arc::clone(&silent_below)));
@@ -45,7 +47,8 @@ impl Proxy {
 
     /// What is connected now hears nothing any more.
     pub fn silence(&self) {
-        self.silent_below.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.silent_below
+            .store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 }
 
