@@ -151,7 +151,6 @@ export class Pane {
       nearIndex: () => this.#list.nearIndex,
       onLines: () => {
         this.#added += 1;
-        this.#mapDirty = true;
         this.#wish();
       },
       onState: () => this.#showState(true),
@@ -182,6 +181,7 @@ export class Pane {
       return;
     }
     this.dirty = false;
+    this.#mapDirty = true;
     this.#drawn = { at: now, added: this.#added };
     const before = this.#store.lines;
     if (!this.#rows.advance(this.#list.nearIndex)) this.#wish();
