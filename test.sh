@@ -5,6 +5,7 @@ cd "$(dirname "$0")"
 
 # The stock clients that people have, and a browser with its driver for the page.
 packages=(python3 python3-venv python3-websockets python3-websocket nodejs node-ws chromium chromium-driver logrotate zstd bindfs fuse)
+packages+=(fonts-noto-cjk fonts-noto-color-emoji) # what the page shows in Chinese has the same shape everywhere
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
