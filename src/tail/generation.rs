@@ -25,6 +25,8 @@ use crate::position::{HEAD_BYTES, Identity, Mark, Place, Within};
 use crate::split::{HOLE_BYTES, Splitter, Unit, leading_nuls};
 use block::Block;
 
+/// The largest block in which usual file systems keep data beside a hole.
+const HOLE_BLOCK_BYTES: usize = 4096;
 /// Bytes read at a time: as much as a chunk holds.
 pub(super) const BLOCK_BYTES: usize = CHUNK_BYTES;
 
@@ -76,6 +78,9 @@ pub(super) struct Generation {
     place: Place,
     /// The first bytes of the file as they were read; as many as there are before the offset, up to [`HEAD_BYTES`].
     head: Arc<[u8]>,
+    /// Where the file begins with a hole: the first text behind it and where that stands, as far as it was there when the
+    /// hole was passed.
+    first_text: Option<(u64, Vec<u8>)>,
     marker: Marker,
     /// From the offset up to here there are only NULs, as far as they were looked at.
     hole_end: u64,
@@ -120,6 +125,7 @@ impl Generation {
             offset: 0,
             place: Place::start_of(identity),
             head: Arc::default(),
+            first_text: None,
             marker: Marker::default(),
             hole_end: 0,
             stamp: None,
@@ -277,10 +283,7 @@ impl Generation {
         }
         self.place = Place::start_of(self.identity);
         let size = self.size()?;
-        let start = read_up_to(&*self.file, 0, self.head.len())?;
-        // A hole tells nothing: one at the beginning is what each truncation under a writer without `O_APPEND` leaves.
-        let is_hole = leading_nuls(&start) >= HOLE_BYTES;
-        let begins_as_before = !start.is_empty() && !is_hole && self.head.starts_with(&start);
+        let begins_as_before = self.begins_as_before()?;
         if !begins_as_before {
             // What was only cut keeps its encoding.
             self.set_decoder(self.rules.decoder);
@@ -294,6 +297,7 @@ impl Generation {
         self.offset = 0;
         self.hole_end = 0;
         self.head = Arc::default();
+        self.first_text = None;
         self.marker = Marker::default();
         if begins_as_before || history::has_more_lines(&*self.file, size, unit, max_lines)? {
             self.seek_last_lines(last_lines)?;
@@ -344,6 +348,9 @@ impl Generation {
             // From what was read, not from the file, which may be another by the time that it is looked at again.
             let room = HEAD_BYTES - self.head.len();
             self.head = [&*self.head, text.get(..room).unwrap_or(text)].concat().into();
+            if self.offset == 0 {
+                self.first_text = first_text(text).filter(|(at, _)| *at >= HOLE_BYTES as u64);
+            }
         }
         self.marker.extend(text);
         self.offset += text.len() as u64;
@@ -465,9 +472,42 @@ impl Generation {
         if self.head.len() < HEAD_BYTES && (self.head.len() as u64) < self.offset {
             let len = usize::try_from(self.offset).map_or(HEAD_BYTES, |offset| offset.min(HEAD_BYTES));
             self.head = read_up_to(&*self.file, 0, len)?.into();
+            self.first_text = self.find_first_text()?;
         }
         Ok(())
     }
+
+    fn find_first_text(&self) -> io::Result<Option<(u64, Vec<u8>)>> {
+        if leading_nuls(&self.head) < HOLE_BYTES {
+            return Ok(None);
+        }
+        // Where the file system knows holes, data begins on a block of it, with NULs up to the text.
+        let data = self.file.next_data(0).unwrap_or(0);
+        let bytes = read_up_to(&*self.file, data, HOLE_BLOCK_BYTES + HEAD_BYTES)?;
+        Ok(first_text(&bytes).map(|(at, text)| (data + at, text)))
+    }
+
+    /// Whether the file begins with the bytes that it began with. A hole tells nothing, as each truncation under a writer
+    /// without `O_APPEND` leaves one: there the first text counts, and where it stands.
+    fn begins_as_before(&self) -> io::Result<bool> {
+        let start = read_up_to(&*self.file, 0, self.head.len())?;
+        if leading_nuls(&start) < HOLE_BYTES {
+            return Ok(!start.is_empty() && self.head.starts_with(&start));
+        }
+        let Some((offset, text)) = &self.first_text else {
+            return Ok(false);
+        };
+        let there = read_up_to(&*self.file, *offset, text.len())?;
+        Ok(!there.is_empty() && text.starts_with(&there))
+    }
+}
+
+/// The first text behind NULs, up to the length of a head, and where it begins.
+fn first_text(bytes: &[u8]) -> Option<(u64, Vec<u8>)> {
+    let nuls = leading_nuls(bytes);
+    let text = bytes.get(nuls..).unwrap_or_default();
+    let text = text.get(..HEAD_BYTES).unwrap_or(text);
+    (!text.is_empty()).then(|| (nuls as u64, text.to_vec()))
 }
 
 #[cfg(test)]

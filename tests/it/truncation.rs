@@ -155,6 +155,11 @@ async fn t23_a_writer_without_append_leaves_a_hole_that_is_skipped() {
     file.write_all((numbered(1..=80).join("\n") + "\n").as_bytes()).unwrap();
     assert_eq!(viewer.line().await, TRUNCATED);
     assert_eq!(viewer.lines(80).await, numbered(1..=80));
+    // But where it was only cut, its beginning is the same.
+    let size = file.metadata().unwrap().len();
+    file.set_len(size - "80\n".len() as u64).unwrap();
+    assert_eq!(viewer.line().await, TRUNCATED);
+    assert_eq!(viewer.lines(50).await, numbered(30..=79));
 }
 
 #[tokio::test]
