@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -207,7 +208,11 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken
             debug!(%peer, limit, "a connection beyond all limits was closed");
             continue;
         };
-        let connection = serve(stream, peer.ip(), Arc::new(place), router.clone(), stop.clone());
+        let peer = Peer {
+            address: peer.ip(),
+            socket: Arc::new(Socket::new(place)),
+        };
+        let connection = serve(stream, peer, router.clone(), stop.clone());
         app.tasks.spawn(connection);
     }
 }
@@ -216,23 +221,48 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
-    /// Held for as long as the socket is open.
-    pub(crate) place: Arc<Place>,
+    /// Held for as long as it is open.
+    pub(crate) socket: Arc<Socket>,
 }
 
-async fn serve(stream: TcpStream, address: IpAddr, place: Arc<Place>, router: axum::Router, stop: CancellationToken) {
+/// What is to be known of an open connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    _place: Place,
+    upgraded: AtomicBool,
+}
+
+impl Socket {
+    fn new(place: Place) -> Self {
+        Self {
+            _place: place,
+            upgraded: AtomicBool::new(false),
+        }
+    }
+
+    /// The answer that goes out next is the last one of HTTP.
+    pub(crate) fn upgrade(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Acquire)
+    }
+}
+
+async fn serve(stream: TcpStream, peer: Peer, router: axum::Router, stop: CancellationToken) {
     // Nothing is set up for a client that has yet to send its first byte: in a storm thousands are connected first.
     let readable = timeout(HEADER_TIMEOUT, stream.readable());
     if !matches!(stop.run_until_cancelled(readable).await, Some(Ok(Ok(())))) {
         return;
     }
-    let peer = Peer { address, place };
     // On the heap, so that the task is small until then.
     Box::pin(serve_requests(stream, peer, router, stop)).await;
 }
 
 async fn serve_requests(stream: TcpStream, peer: Peer, router: axum::Router, stop: CancellationToken) {
     let address = peer.address;
+    let guarded = Guarded::new(stream, Arc::clone(&peer.socket));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(Request::from(request))
@@ -241,7 +271,7 @@ async fn serve_requests(stream: TcpStream, peer: Peer, router: axum::Router, sto
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HTTP_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(Guarded::new(stream)), service)
+        .serve_connection(TokioIo::new(guarded), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let served = match stop.run_until_cancelled(connection.as_mut()).await {

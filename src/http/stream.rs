@@ -18,7 +18,7 @@ use super::{App, sentence};
 use crate::access::Provenance;
 use crate::config::Compression;
 use crate::hub::Start;
-use crate::server::{Guarded, Peer, Place};
+use crate::server::{Guarded, Peer, Place, Socket};
 use crate::session::{Closing, Protocol, Session};
 use crate::v1;
 use crate::ws::deflate::{Agreement, MAX_WINDOW_BITS};
@@ -57,6 +57,7 @@ pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) ->
         },
     };
     let upgrade = hyper::upgrade::on(&mut request);
+    peer.socket.upgrade();
     app.tasks
         .spawn(begin(Arc::clone(&app), upgrade, protocol, file, start, peer));
     handshake.response(deflate.as_ref())
@@ -110,7 +111,7 @@ async fn begin(app: Arc<App>, upgrade: OnUpgrade, protocol: Protocol, file: Stri
     match join(&app, &file, start).await {
         Ok((subscription, viewer)) => {
             let session = Session::new(protocol, transport, head, subscription);
-            app.tasks.spawn(view(session, viewer, peer.place));
+            app.tasks.spawn(view(session, viewer, peer.socket));
         }
         Err(refusal) => {
             let mut last = head;
@@ -134,7 +135,7 @@ async fn begin(app: Arc<App>, upgrade: OnUpgrade, protocol: Protocol, file: Stri
 /// One viewer from the beginning of its stream to the end of its connection.
 // An `async fn` would hold its arguments twice.
 #[allow(clippy::manual_async_fn)]
-fn view(mut session: Session<TcpStream>, viewer: Place, socket: Arc<Place>) -> impl Future<Output = ()> {
+fn view(mut session: Session<TcpStream>, viewer: Place, socket: Arc<Socket>) -> impl Future<Output = ()> {
     async move {
         let end = session.run().await;
         let mut closing = session.part(&end);

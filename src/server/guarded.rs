@@ -4,6 +4,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,26 +12,30 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::Socket;
+
 /// How long a client may take no byte of an answer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How the head of an answer begins after which the connection speaks another protocol (RFC 9110, section 15.2.2).
-const UPGRADE_HEAD: &[u8] = b"HTTP/1.1 101 ";
 
 /// The stream, the time until which its next write must succeed, and what was not yet written.
 #[derive(Debug)]
 pub struct Guarded {
     stream: TcpStream,
+    /// Knows from when on what is written is the head of an upgrade. By its bytes that can't be told: those of a file may
+    /// look the same.
+    socket: Arc<Socket>,
     /// Set while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// The head of the answer that upgrades the connection; nothing follows it on this side.
+    /// The head of the answer that upgrades the connection, behind what hyper still held of an answer before it: no more
+    /// than its buffer. Nothing follows on this side.
     upgrade_head: Vec<u8>,
 }
 
 impl Guarded {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, socket: Arc<Socket>) -> Self {
         Self {
             stream,
+            socket,
             deadline: None,
             upgrade_head: Vec::new(),
         }
@@ -41,13 +46,13 @@ impl Guarded {
         (self.stream, self.upgrade_head)
     }
 
-    /// Takes a write that is the head of an upgrade, or the rest of one.
+    /// Takes a write of a connection that is being upgraded.
     fn keep_back(&mut self, bytes: &[u8]) -> bool {
-        let is_head = bytes.starts_with(UPGRADE_HEAD) || !self.upgrade_head.is_empty();
-        if is_head {
+        let is_upgraded = self.socket.is_upgraded();
+        if is_upgraded {
             self.upgrade_head.extend_from_slice(bytes);
         }
-        is_head
+        is_upgraded
     }
 
     fn guard<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -113,6 +113,18 @@ async fn health_readiness_and_metrics_are_told() {
 }
 
 #[tokio::test]
+async fn a_download_may_hold_what_looks_like_an_answer() {
+    let server = TestServer::start().await;
+    // Wherever a write begins, at any multiple of 64 bytes, it begins like the head of an upgrade.
+    let line = format!("{:.<63}\n", "HTTP/1.1 101 Switching Protocols");
+    let text = line.repeat(1 << 16);
+    fs::write(server.path("a.log"), &text).unwrap();
+    let answer = get(&server, "/api/v1/logs/a.log/download", &[]).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text() == text, "{} bytes of {}", answer.text().len(), text.len());
+}
+
+#[tokio::test]
 async fn deliveries_are_counted() {
     let server = TestServer::start().await;
     let mut log = server.log("a.log");
