@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::{Client, ClientBuilder};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -46,7 +47,7 @@ impl Browser {
         let (driver, port) = (0..5).find_map(|_| start_driver()).expect("chromedriver starts");
         let profile = tempfile::tempdir().unwrap();
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
-        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        arguments.push(user_data_dir(&profile));
         arguments.push(format!("--lang={language}"));
         let options = json!({
             "binary": "/usr/bin/chromium",
@@ -139,5 +140,22 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        // After a test that failed its driver ends without it. Nothing else has this profile.
+        let argument = user_data_dir(&self.profile);
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for process in processes {
+            let arguments = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let name = process.file_name();
+            let pid = name.to_str().and_then(|name| Pid::from_raw(name.parse().ok()?));
+            if let Some(pid) = pid
+                && arguments.split(|&b| b == 0).any(|one| one == argument.as_bytes())
+            {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
+}
+
+fn user_data_dir(profile: &TempDir) -> String {
+    format!("--user-data-dir={}", profile.path().display())
 }
