@@ -155,16 +155,17 @@ impl Deflater {
         }
     }
 
-    /// The payload of a compressed message; none where that would not be smaller.
+    /// The payload of a compressed message, which may be longer than the message; none where the compressor fails.
     pub fn deflate(&mut self, message: &[u8]) -> Option<&[u8]> {
         self.compress.reset();
         self.out.clear();
-        self.out.reserve(message.len() + FLUSH.len());
+        // What zlib needs at most with any window (`deflateBound`), and some more.
+        self.out
+            .reserve(message.len() + message.len() / 8 + message.len() / 64 + 64);
         let status = self.compress.compress_vec(message, &mut self.out, FlushCompress::Sync);
         // Where no room is left, there may be more to come.
         let whole = matches!(status, Ok(Status::Ok)) && self.out.len() < self.out.capacity();
-        let payload = self.out.strip_suffix(&FLUSH)?;
-        (whole && payload.len() < message.len()).then_some(payload)
+        self.out.strip_suffix(&FLUSH).filter(|_| whole)
     }
 }
 
@@ -173,11 +174,11 @@ pub fn deflated(frames: &Bytes) -> Bytes {
     let mut out = Vec::new();
     let mut deflater = None;
     let (mut start, mut copied, mut run) = (0, 0, 0);
-    for (end, payload) in frame::ends(frames).zip(frame::payloads(frames)) {
-        if payload.len() >= MIN_MESSAGE_BYTES && run + payload.len() <= MAX_RUN_BYTES {
-            run += payload.len();
+    for (end, message) in frame::ends(frames).zip(frame::payloads(frames)) {
+        if message.len() >= MIN_MESSAGE_BYTES && run + message.len() <= MAX_RUN_BYTES {
+            run += message.len();
             let deflater = deflater.get_or_insert_with(|| Deflater::new(MAX_WINDOW_BITS));
-            if let Some(payload) = deflater.deflate(payload) {
+            if let Some(payload) = deflater.deflate(message).filter(|it| it.len() < message.len()) {
                 out.extend_from_slice(frames.get(copied..start).unwrap_or_default());
                 frame::push_message(&mut out, Kind::Text, true, payload);
                 copied = end;
@@ -378,6 +379,16 @@ mod tests {
         proptest::collection::vec(line, 0..6)
     }
 
+    /// Bytes that do not compress.
+    fn noise(len: usize) -> Vec<u8> {
+        let mut noise = 1_u64;
+        let next = || {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            noise.to_be_bytes()[0]
+        };
+        std::iter::repeat_with(next).take(len).collect()
+    }
+
     fn run(lines: &[String]) -> Bytes {
         let mut frames = Vec::new();
         for line in lines {
@@ -436,17 +447,22 @@ mod tests {
         assert_eq!(deflated(&short).as_ptr(), short.as_ptr());
         let long = run(&["x".repeat(MIN_MESSAGE_BYTES)]);
         assert!(deflated(&long).len() < 30);
-        let mut noise = 1_u64;
-        let random: Vec<u8> = std::iter::repeat_with(|| {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            noise.to_be_bytes()[0]
-        })
-        .take(1000)
-        .collect();
         let mut frames = Vec::new();
-        frame::push_message(&mut frames, Kind::Binary, false, &random);
+        frame::push_message(&mut frames, Kind::Binary, false, &noise(1000));
         let random = Bytes::from(frames);
         assert_eq!(deflated(&random).as_ptr(), random.as_ptr());
+    }
+
+    #[test]
+    fn any_message_can_be_compressed() {
+        for bits in 9..=MAX_WINDOW_BITS {
+            let mut deflater = Deflater::new(bits);
+            for len in [0, 1, 255, 70_000] {
+                let message = noise(len);
+                let payload = deflater.deflate(&message).unwrap();
+                assert_eq!(inflate(payload, len), Ok(message), "{len} bytes with {bits} bits");
+            }
+        }
     }
 
     #[test]
