@@ -254,7 +254,8 @@ impl Tail {
             }
             self.pass_on(&config, now, buffer);
         }
-        self.flush_partial_lines(&config, now);
+        // While there is more to read, the end of the line may be in it.
+        self.flush_partial_lines(&config, now, drained == Reading::AtEnd, reading == Reading::AtEnd);
         if self.grew_at != grew_at {
             self.announced = announced;
         } else {
@@ -273,8 +274,8 @@ impl Tail {
         if reading == Reading::AtEnd {
             self.channel.looked(ticket, Found::Fed);
         }
-        let next_look = self.next_look(&config, now);
-        Turn::At(again_at.map_or(next_look, |at| at.min(next_look)))
+        // Where there is more to read that is soon enough for everything else, a line that waits for its end included.
+        Turn::At(again_at.unwrap_or_else(|| self.next_look(&config, now)))
     }
 
     /// The last turn of a server that stops: nothing is waited for any more.
@@ -334,16 +335,18 @@ impl Tail {
         restarted
     }
 
-    /// Sends last lines without an end that have stood unchanged for long enough.
-    fn flush_partial_lines(&mut self, config: &Config, now: Instant) {
+    /// Sends last lines without an end that have stood unchanged for long enough, of files that are read to their end.
+    fn flush_partial_lines(&mut self, config: &Config, now: Instant, draining: bool, current: bool) {
         let timeout = config.stream.partial_line_timeout.0;
         let due = |generation: &Generation| {
             generation
                 .partial_since()
                 .is_some_and(|since| now.duration_since(since) >= timeout)
         };
-        self.flush_draining(&due, false);
-        if due(&self.current) {
+        if draining {
+            self.flush_draining(&due, false);
+        }
+        if current && due(&self.current) {
             self.flush_current(false);
         }
     }
