@@ -36,6 +36,8 @@ pub(super) struct Way {
     draining: Vec<Lane>,
     /// Chunks that were read and not yet handed out.
     ready: VecDeque<Arc<Chunk>>,
+    /// Behind the last chunk that was read: where the next one begins, also if that is in a copy of the file by now.
+    end: Option<Arc<Position>>,
     cache: cache::Reader,
 }
 
@@ -80,6 +82,7 @@ impl Way {
             current: None,
             draining: Vec::new(),
             ready: VecDeque::new(),
+            end: None,
             cache,
         }
     }
@@ -172,6 +175,9 @@ impl Way {
             start: lane.place(),
         };
         let chunk = self.cache.get(&key)?;
+        if self.end.as_ref().is_some_and(|end| *end != chunk.span().start) {
+            return None;
+        }
         let end = *chunk.span().end.current();
         let limit = match around.target_file() {
             Some(target) if lane.is(target) => Some(*around.target.current()),
@@ -185,6 +191,7 @@ impl Way {
             return None;
         }
         lane.go_to(end);
+        self.end = Some(Arc::clone(&chunk.span().end));
         Some(self.hand_out(chunk, around))
     }
 
@@ -378,9 +385,10 @@ impl Way {
             return Step::Gap;
         };
         let span = Span {
-            start: Arc::new(before),
+            start: self.end.take().unwrap_or_else(|| Arc::new(before)),
             end: Arc::new(after),
         };
+        self.end = Some(Arc::clone(&span.end));
         let message = notices::of_event(event, around.lineage.config().notices, around.lineage.name());
         let chunk = Arc::new(Chunk::of_event(event, message, span, None));
         self.hand_out(chunk, around)
@@ -394,17 +402,19 @@ impl Way {
         draining: Option<usize>,
         around: &Surroundings<'_>,
     ) -> Option<Step> {
-        let mut start = Arc::new(before?);
+        let before = before?;
+        let mut start = self.end.take().unwrap_or_else(|| Arc::new(before.clone()));
         for lines in lines {
             let end = match draining {
-                None => start.with_current(lines.end()),
-                Some(index) => start.with_draining(index, lines.end()),
+                None => before.with_current(lines.end()),
+                Some(index) => before.with_draining(index, lines.end()),
             };
             let span = Span {
                 start,
                 end: Arc::new(end),
             };
             start = Arc::clone(&span.end);
+            self.end = Some(Arc::clone(&start));
             let chunk = Chunk::history(lines.frames().clone(), lines.count(), span, None);
             self.ready.push_back(Arc::new(chunk));
         }
