@@ -23,4 +23,5 @@ mod resume;
 mod search;
 mod slow;
 mod stream;
+mod survival;
 mod truncation;

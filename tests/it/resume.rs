@@ -92,7 +92,8 @@ async fn who_comes_back_gets_every_line_since_on_both_protocols() {
 
 #[tokio::test]
 async fn from_far_back_the_file_is_read_and_then_the_stream_goes_on() {
-    let server = TestServer::start().await;
+    // They read one after the other.
+    let server = TestServer::with(|config| config.limits.stall_timeout = Span::secs(60)).await;
     let mut log = server.log("a.log");
     let lines = many(1..=100_000);
     write(&mut log, &lines[..70]);
@@ -584,7 +585,11 @@ async fn who_was_too_slow_is_told_exactly_what_is_lost_and_goes_on_right_behind_
 
 #[tokio::test]
 async fn who_reads_slowly_while_it_catches_up_is_not_too_slow_and_delays_nobody() {
-    let server = TestServer::with(|config| config.limits.backlog = Size(256 << 10)).await;
+    let server = TestServer::with(|config| {
+        config.limits.backlog = Size(256 << 10);
+        config.limits.stall_timeout = Span::secs(60);
+    })
+    .await;
     let mut log = server.log("a.log");
     let lines = many(1..=100_000);
     write(&mut log, &lines[..10]);
