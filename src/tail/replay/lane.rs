@@ -191,3 +191,122 @@ impl Lane {
 fn block_end(offset: u64) -> u64 {
     (offset + MIN_BLOCK_BYTES).next_multiple_of(BLOCK_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::position::Within;
+    use crate::ws::frame;
+
+    const MAX_LINE: usize = 64 << 10;
+
+    fn lane(bytes: &[u8], offset: u64, within: Within) -> (Lane, Arc<File>) {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        file.write_all_at(bytes, 0).unwrap();
+        let place = Place::in_file(&file, offset, within).unwrap();
+        let content = Arc::new(Content::Plain(Arc::clone(&file)));
+        let held = Held::new(content, &file.metadata().unwrap(), None);
+        (Lane::held(&Arc::new(held), place), file)
+    }
+
+    fn read(lane: &mut Lane, limit: u64, complete: bool) -> Read {
+        lane.read(limit, complete, MAX_LINE, &mut vec![0; 64 << 10]).unwrap()
+    }
+
+    /// All lines up to the limit, as texts, and what the last read came to.
+    fn texts(lane: &mut Lane, limit: u64, complete: bool) -> (Vec<String>, Read) {
+        let mut texts = Vec::new();
+        loop {
+            match read(lane, limit, complete) {
+                Read::Lines(lines, _) => {
+                    for lines in lines {
+                        let payloads = frame::payloads(lines.frames());
+                        texts.extend(payloads.map(|text| String::from_utf8(text.to_vec()).unwrap()));
+                    }
+                }
+                Read::Working => {}
+                last => return (texts, last),
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_the_bytes_before_the_place_is_another_file() {
+        let text = b"one\ntwo\nthree\n";
+        let (mut whole, _) = lane(text, 4, Within::Nothing);
+        assert_eq!(texts(&mut whole, 14, false).0, ["two", "three"]);
+        let (mut changed, file) = lane(text, 4, Within::Nothing);
+        file.write_all_at(b"ONE", 0).unwrap();
+        assert!(matches!(read(&mut changed, 14, false), Read::Other));
+        let (mut cut, file) = lane(text, 8, Within::Nothing);
+        file.set_len(4).unwrap();
+        assert!(matches!(read(&mut cut, 14, false), Read::Other));
+    }
+
+    #[test]
+    fn a_line_without_its_end_is_one_at_the_limit_and_at_the_end_of_a_complete_file() {
+        let text = b"one\ntwo";
+        for (limit, complete, expected) in [
+            (6, false, vec!["one", "tw"]),
+            (u64::MAX, true, vec!["one", "two"]),
+            (u64::MAX, false, vec!["one"]),
+        ] {
+            let (mut lane, _) = lane(text, 0, Within::Nothing);
+            let (lines, last) = texts(&mut lane, limit, complete);
+            assert_eq!(lines, expected, "{limit} {complete}");
+            assert_eq!(
+                matches!(last, Read::TooShort),
+                limit == u64::MAX && !complete,
+                "{last:?}"
+            );
+        }
+        let (mut behind, _) = lane(b"one\ntwo\n", 6, Within::PartialLine);
+        assert_eq!(texts(&mut behind, 8, false).0, ["o"]);
+        let (mut inside, _) = lane(b"one\ntwo\nlast\n", 6, Within::CutLine);
+        assert_eq!(texts(&mut inside, 13, false).0, ["last"]);
+    }
+
+    #[test]
+    fn viewers_from_different_places_soon_read_the_same_chunks() {
+        let line = |n: usize| format!("line {n:05} {}\n", "x".repeat(n % 90)).into_bytes();
+        let text: Vec<u8> = (0..5000).flat_map(line).collect();
+        let ends = |start: usize| {
+            let line_end = text[..start].iter().rposition(|&b| b == b'\n');
+            let (mut lane, _) = lane(&text, line_end.map_or(0, |at| at as u64 + 1), Within::Nothing);
+            let mut ends = Vec::new();
+            while let Read::Lines(lines, _) = read(&mut lane, text.len() as u64, false) {
+                assert_eq!(lines.len(), 1, "one chunk at a time");
+                ends.push(lane.place().offset());
+            }
+            ends
+        };
+        let from_start = ends(0);
+        for start in [100, 10_000, 47_000, 60_000, 100_000] {
+            let shared = ends(start);
+            assert!(from_start.ends_with(&shared[2..]), "{start}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_many_megabytes_and_a_hole_are_read_in_steps() {
+        let (mut lane, file) = lane(b"one\n", 4, Within::Nothing);
+        file.write_all_at(&vec![b'x'; 20 << 20], 4).unwrap();
+        file.write_all_at(b"\n", 4 + (20 << 20)).unwrap();
+        let far = 100 << 20;
+        file.write_all_at(b"behind\n", far).unwrap();
+        let mut steps = 0;
+        let first = loop {
+            match read(&mut lane, far + 7, false) {
+                Read::Working => steps += 1,
+                Read::Lines(lines, _) => break lines,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(steps >= 2, "{steps}");
+        assert_eq!(first.front().unwrap().count(), 1);
+        assert_eq!(texts(&mut lane, far + 7, false).0, ["behind"]);
+    }
+}
