@@ -16,8 +16,11 @@ const VIEWER_BYTES: u64 = 2 << 10;
 const KERNEL_VIEWER_BYTES: u64 = 6 << 10;
 /// A place in a file's broadcast; there are as many as chunks in its backlog, rounded up to a power of two.
 const SLOT_BYTES: u64 = 48;
-/// A chunk holds its lines once, and once more compressed, which is never longer.
-const FORMS: u64 = 2;
+/// A chunk holds its lines once in each form that some viewer gets: as frames, as messages of `tailcast.v1` and of
+/// Server-Sent Events.
+const FORMS: u64 = 3;
+/// Frames and messages also compressed.
+const DEFLATED_FORMS: u64 = 2;
 /// What a byte of a file becomes at most: U+FFFD.
 const DECODED_BYTES: u64 = 3;
 /// The kernel holds up to twice the send buffer that was asked for, as it counts its own headers in (`socket(7)`).
@@ -29,7 +32,8 @@ const OWN_DESCRIPTORS: u64 = 64;
 /// Open files for a followed file: itself, a rotated one, one that is looked at.
 const FILE_DESCRIPTORS: u64 = 3;
 
-/// The most that a configuration takes.
+/// What a configuration takes where every backlog is full in every form. A line of control characters alone takes up to
+/// six times its bytes in the messages of JSON, which is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ceiling {
     /// Bytes of the program for its files, each with a full backlog.
@@ -60,10 +64,11 @@ impl Ceiling {
         let connections = limits.max_connections as u64;
         let slots = (limits.backlog_chunks as u64).next_power_of_two() * SLOT_BYTES;
         let ring = config.stream.history_lines as u64 * config.stream.max_line.0 * DECODED_BYTES;
-        let backlog = match config.stream.compression {
-            Compression::Never => limits.backlog.0,
-            Compression::Remote | Compression::Always => limits.backlog.0 * FORMS,
+        let forms = match config.stream.compression {
+            Compression::Never => FORMS,
+            Compression::Remote | Compression::Always => FORMS + DEFLATED_FORMS,
         };
+        let backlog = limits.backlog.0 * forms;
         let files = config.files.len() as u64;
         Self {
             files: BASE_BYTES + files * (backlog + slots + ring),
@@ -127,7 +132,7 @@ fn memory_of_process() -> Option<u64> {
 pub fn tell(config: &Config) {
     let ceiling = Ceiling::of(config);
     info!(
-        "at most {} of memory for {} files and {} for {} viewers, and in the kernel {}, or {} if none of them reads",
+        "up to about {} of memory for {} files and {} for {} viewers, and in the kernel {}, or {} if none of them reads",
         mebibytes(ceiling.files),
         config.files.len(),
         mebibytes(ceiling.viewers),
@@ -153,13 +158,13 @@ mod tests {
         let mut config = Config::default();
         config.limits.max_connections = 10_000;
         let ceiling = Ceiling::of(&config);
-        // Three files: 64 MiB of backlog in two forms, 16,384 slots of 48 bytes, 50 lines of three times 64 KiB.
+        // Three files: 64 MiB of backlog in five forms, 16,384 slots of 48 bytes, 50 lines of three times 64 KiB.
         assert_eq!(
             ceiling.files,
-            (12 << 20) + 3 * (2 * (64 << 20) + 16_384 * 48 + 50 * 3 * 65_536)
+            (12 << 20) + 3 * (5 * (64 << 20) + 16_384 * 48 + 50 * 3 * 65_536)
         );
         config.stream.compression = Compression::Never;
-        assert_eq!(ceiling.files - Ceiling::of(&config).files, 3 * (64 << 20));
+        assert_eq!(ceiling.files - Ceiling::of(&config).files, 3 * 2 * (64 << 20));
         assert_eq!(ceiling.viewers, 10_000 * 2048);
         assert_eq!(ceiling.stalled, 10_000 * 512 * 1024);
         assert_eq!(ceiling.descriptors, 10_000 + 1024 + 9 + 64);
@@ -171,7 +176,7 @@ mod tests {
         let ceiling = Ceiling::of(&config);
         let misfits = |memory, descriptors| ceiling.misfits(&config, &Machine { memory, descriptors });
         assert!(misfits(None, None).is_empty());
-        assert!(misfits(Some(1 << 30), Some(20_000)).is_empty());
+        assert!(misfits(Some(2 << 30), Some(20_000)).is_empty());
         let told = misfits(Some(256 << 20), Some(4096));
         assert_eq!(told.len(), 2);
         assert!(told[0].contains("4096") && told[0].contains("LimitNOFILE"), "{told:?}");
