@@ -21,7 +21,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
 
-pub use args::{Args, Environment};
+pub use args::{Args, Command, Environment};
 pub use file::{Compression, FileEntry, Limits, Notices, Stream};
 pub use units::{Size, Span};
 

@@ -15,11 +15,12 @@
 //! Beside it: [`archive`] is what a log held before, for those who ask for it. Around it: [`config`] is what can be set,
 //! [`access`] who may ask, [`http`] the routes, [`metrics`] what is counted, [`notices`] what viewers are told,
 //! [`sizing`] what a configuration takes of the machine, [`server`] all of it put together, [`demo`] a writer of example
-//! logs.
+//! logs. From the outside, [`client`] is a viewer in the terminal.
 
 pub mod access;
 pub mod archive;
 pub mod chunk;
+pub mod client;
 pub mod config;
 pub mod decode;
 pub mod demo;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use clap::error::ErrorKind;
-use tailcast::config::{Args, Config, Environment};
+use tailcast::client::{Watch, WatchArgs};
+use tailcast::config::{Args, Command, Config, Environment};
 use tailcast::demo::Demo;
 use tailcast::server::Server;
 use tailcast::sizing;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse_usage(&error),
     };
+    if let Some(Command::Watch(args)) = &args.command {
+        return watch(args);
+    }
     let environment = Environment::of_process();
     let config = match Config::load(&args, &environment) {
         Ok(config) => config,
@@ -77,6 +81,38 @@ fn refuse_usage(error: &clap::Error) -> ExitCode {
     let what = what.strip_prefix("error: ").unwrap_or(what);
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     fail(USAGE, &format!("{what}; see tailcast --help"))
+}
+
+/// Prints a stream until a signal comes.
+fn watch(args: &WatchArgs) -> ExitCode {
+    let watch = match Watch::new(args) {
+        Ok(watch) => watch,
+        Err(failure) => return fail(failure.status, &failure.message),
+    };
+    // One thread writes, which may take as long as a pager likes; this one waits for signals.
+    let built = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let runtime = match built {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("the threads of the program can't be started: {error}")),
+    };
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::new().map_err(|error| (1, format!("signals can't be received: {error}")))?;
+        tokio::select! {
+            _ = signals.next() => Ok(()),
+            ended = runtime.spawn(watch.run()) => match ended {
+                Ok(ended) => ended.map_err(|failure| (failure.status, failure.message)),
+                Err(error) => Err((1, format!("the program failed: {error}"))),
+            },
+        }
+    });
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((status, message)) => fail(status, &message),
+    }
 }
 
 fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {

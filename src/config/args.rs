@@ -4,7 +4,10 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::client::WatchArgs;
 
 /// Watch log files live: each allowed file is tailed once, its lines go to any number of viewers.
 ///
@@ -13,9 +16,18 @@ use clap::Parser;
 /// TAILCAST_FILES, TAILCAST_THREADS, RUST_LOG), which beats the configuration file.
 #[derive(Parser, Debug, Default, Clone)]
 #[command(name = "tailcast", version, max_term_width = 100)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_precedence_over_arg = true,
+    disable_help_subcommand = true
+)]
 pub struct Args {
+    /// Something else than to serve
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Serve these files, from wherever they are, each under its base name; the first is the default file
-    #[arg(value_name = "PATH", conflicts_with_all = ["dir", "files", "demo"])]
+    #[arg(value_name = "PATH", value_parser = PathBufValueParser::new().try_map(not_a_subcommand), conflicts_with_all = ["dir", "files", "demo"])]
     pub paths: Vec<PathBuf>,
 
     /// Configuration file [default: tailcast.toml where it exists]
@@ -49,6 +61,24 @@ pub struct Args {
     /// Print the effective configuration as TOML and exit
     #[arg(long)]
     pub check_config: bool,
+}
+
+/// A subcommand that stands behind other arguments would be taken for a file.
+fn not_a_subcommand(path: PathBuf) -> Result<PathBuf, String> {
+    match Args::command().find_subcommand(&path) {
+        Some(command) => Err(format!(
+            "that is a subcommand, which stands first; a file of this name is given as ./{}",
+            command.get_name()
+        )),
+        None => Ok(path),
+    }
+}
+
+/// What the program does besides serving. A file of such a name is served as `./watch`.
+#[derive(Subcommand, Debug, Clone)]
+pub enum Command {
+    /// Print a log of a tailcast server as it is written
+    Watch(WatchArgs),
 }
 
 /// What the environment sets; a variable that is empty counts as not set.

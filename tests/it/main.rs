@@ -25,3 +25,4 @@ mod slow;
 mod stream;
 mod survival;
 mod truncation;
+mod watch;
