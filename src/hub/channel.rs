@@ -13,7 +13,7 @@ use super::ring::{History, Ring};
 use super::state::{State, no_lines};
 use super::subscription::{Attached, Progress, Subscription};
 use crate::chunk::{CHUNK_BYTES, Chunk, Event, LineNumber, Lines, Span};
-use crate::config::Settings;
+use crate::config::{Limits, Settings};
 use crate::metrics::FileMetrics;
 use crate::notices;
 use crate::position::Position;
@@ -82,6 +82,8 @@ pub struct Channel {
     stopping_since: OnceLock<Instant>,
     /// How long the last chunk took to its viewers, in nanoseconds.
     round: AtomicU64,
+    /// Sequence number behind the last chunk that was published, for viewers to see without a lock.
+    published: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -99,6 +101,7 @@ impl Channel {
             }),
             stopping_since: OnceLock::new(),
             round: AtomicU64::new(0),
+            published: AtomicU64::new(0),
             state: Mutex::new(State::default()),
         }
     }
@@ -301,6 +304,11 @@ impl Channel {
         }
     }
 
+    /// Sequence number behind the last chunk that was published, or is about to be.
+    pub(super) fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
     /// Number of viewers now.
     pub fn viewers(&self) -> usize {
         self.lock().viewers.len()
@@ -388,7 +396,13 @@ impl Channel {
         };
         let viewers = state.viewers.len() - state.catching_up;
         let chunk = Chunk::live(lines, span, state.numbers(), read_at, viewers);
-        state.send(chunk, &config.limits);
+        self.send(&mut state, chunk, &config.limits);
+    }
+
+    fn send(&self, state: &mut State, chunk: Chunk, limits: &Limits) {
+        // Before any viewer can be woken: what it sees never runs behind what it was given.
+        self.published.store(state.next_sequence + 1, Ordering::Release);
+        state.send(chunk, limits);
     }
 
     /// Tells all viewers what happened before the next line, and where the stream goes on if that is elsewhere.
@@ -415,7 +429,7 @@ impl Channel {
         state.ring = Ring::at(*span.end.current());
         let message = notices::of_event(event, config.notices, &self.name);
         let chunk = Chunk::of_event(event, message, span, Some(state.numbers()));
-        state.send(chunk, &config.limits);
+        self.send(&mut state, chunk, &config.limits);
     }
 
     /// Ends the feeding if there has been no viewer for `linger`, and says whether it did.

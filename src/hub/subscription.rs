@@ -116,6 +116,8 @@ pub struct Subscription {
     waiting: VecDeque<Waiting>,
     /// None while it catches up.
     receiver: Option<broadcast::Receiver<Weak<Chunk>>>,
+    /// Sequence number behind the last chunk that the receiver gave, or began behind.
+    received: u64,
     catch_up: Option<Box<CatchUp>>,
     /// Published chunks before this one are history to the viewer.
     history_ends_at: u64,
@@ -137,6 +139,7 @@ impl Subscription {
             id,
             waiting: VecDeque::new(),
             receiver: None,
+            received: 0,
             next_line: catch_up
                 .as_ref()
                 .map_or_else(LineNumber::default, |catch_up| catch_up.joined_at),
@@ -173,6 +176,7 @@ impl Subscription {
     /// Becomes live.
     pub(super) fn attach(&mut self, attached: Attached) {
         self.history_ends_at = attached.taken + attached.waiting.len() as u64;
+        self.received = self.history_ends_at;
         self.next_line = attached.next_line;
         self.waiting
             .extend(attached.waiting.into_iter().map(Waiting::Published));
@@ -193,11 +197,23 @@ impl Subscription {
         if self.catch_up.is_some() {
             return self.step_without_reading();
         }
-        match self.receiver.as_mut().map(broadcast::Receiver::try_recv) {
-            Some(Ok(chunk)) => self.held(&chunk),
-            Some(Err(TryRecvError::Empty)) => Next::Nothing,
-            Some(Err(TryRecvError::Lagged(_) | TryRecvError::Closed)) | None => Next::Overrun,
+        match self.try_recv() {
+            Ok(chunk) => self.held(&chunk),
+            Err(TryRecvError::Empty) => Next::Nothing,
+            Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => Next::Overrun,
         }
+    }
+
+    /// What the receiver has. Most calls find nothing, for which its lock, one for all viewers of the file, is not
+    /// taken.
+    fn try_recv(&mut self) -> Result<Weak<Chunk>, TryRecvError> {
+        let receiver = self.receiver.as_mut().ok_or(TryRecvError::Closed)?;
+        if self.channel.published() == self.received {
+            return Err(TryRecvError::Empty);
+        }
+        let chunk = receiver.try_recv()?;
+        self.received += 1;
+        Ok(chunk)
     }
 
     pub(super) fn take_waiting(&mut self) -> Option<Next> {
@@ -257,7 +273,10 @@ impl Subscription {
                 return Next::Overrun;
             };
             return match receiver.recv().await {
-                Ok(chunk) => self.held(&chunk),
+                Ok(chunk) => {
+                    self.received += 1;
+                    self.held(&chunk)
+                }
                 Err(_) => Next::Overrun,
             };
         }
@@ -274,11 +293,11 @@ impl Subscription {
 
     /// Whether what waits next has been pushed out of the backlog.
     pub fn is_overrun(&mut self) -> bool {
-        if self.waiting.is_empty() {
-            match self.receiver.as_mut().map(broadcast::Receiver::try_recv) {
-                Some(Ok(chunk)) => self.waiting.push_back(Waiting::Published(chunk)),
-                Some(Err(TryRecvError::Empty)) | None => return false,
-                Some(Err(TryRecvError::Lagged(_) | TryRecvError::Closed)) => return true,
+        if self.waiting.is_empty() && self.receiver.is_some() {
+            match self.try_recv() {
+                Ok(chunk) => self.waiting.push_back(Waiting::Published(chunk)),
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Lagged(_) | TryRecvError::Closed) => return true,
             }
         }
         match self.waiting.front() {
