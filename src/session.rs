@@ -11,6 +11,7 @@ mod outbox;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,6 +34,11 @@ use outbox::{Flushed, Outbox};
 /// How often a viewer that takes nothing is looked at: whether what waits for it was pushed out, whether the server
 /// stops.
 const BLOCKED_TICK: Duration = Duration::from_millis(250);
+/// Pings are due at multiples of this part of their interval, so that those of many viewers go out together: a wake-up of
+/// a quiet machine costs more than a ping.
+const PING_PARTS: u32 = 64;
+/// Since when the multiples are counted.
+static FIRST_PING: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// How long a stopping server goes on sending what it has read.
 const SHUTDOWN_FLUSH: Duration = Duration::from_secs(1);
 
@@ -286,11 +292,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             return Err(End::Idle);
         }
         let ping_interval = config.stream.ping_interval.0;
-        let mut ping_at = self.heard_at.max(self.pinged_at) + ping_interval;
+        let mut ping_at = next_ping(self.heard_at.max(self.pinged_at), ping_interval);
         if now >= ping_at {
             self.outbox.push_control(frame::push_ping);
             self.pinged_at = now;
-            ping_at = now + ping_interval;
+            ping_at = next_ping(now, ping_interval);
         }
         self.look_at = idle_at.min(ping_at);
         if let Some(since) = self.blocked_since {
@@ -401,6 +407,14 @@ fn poll_hear<S: AsyncRead + AsyncWrite + Unpin>(
         // Viewers' messages are not asked for.
         Incoming::Message(..) => {}
     })
+}
+
+/// When a client is pinged that was quiet from `since` on.
+fn next_ping(since: Instant, interval: Duration) -> Instant {
+    let part = (interval / PING_PARTS).as_millis().max(1);
+    let at = since + interval;
+    let late = at.saturating_duration_since(*FIRST_PING).as_millis() % part;
+    at + Duration::from_millis(u64::try_from(part - late).unwrap_or(0))
 }
 
 /// A client that goes away without a word has left; anything else is a broken connection.

@@ -20,11 +20,10 @@ const WINDOW_ROUNDS: u32 = 8;
 /// but no longer than this. Where a round takes longer, lines gather while the ones before are sent, whatever the
 /// window: then it is the shortest, as each viewer that has its turn gets all that was read until then.
 const MAX_WINDOW: Duration = Duration::from_millis(16);
-/// Every file is looked at this often whatever the events say.
-const QUIET_POLL: Duration = Duration::from_millis(225);
-/// Such looks happen at multiples of this.
-const QUIET_BEAT: Duration = Duration::from_millis(50);
-/// Since when they are counted.
+/// Every file is looked at this often whatever the events say, all of them at the same moments: on a quiet machine a
+/// wake-up costs more than a hundred looks.
+const QUIET_BEAT: Duration = Duration::from_millis(250);
+/// Since when the moments are counted.
 static FIRST_BEAT: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// And this often where there are no events.
 const UNWATCHED_POLL: Duration = Duration::from_millis(50);
@@ -40,15 +39,11 @@ impl Tail {
     /// When the next turn is due if nothing happens.
     pub(super) fn next_look(&self, config: &Config, now: Instant) -> Instant {
         let hot = !self.announced && self.grew_at.is_some_and(|at| now.duration_since(at) < HOT_FOR);
-        let pause = match self.wakeups {
-            Wakeups::EventsOnly | Wakeups::LossesOnly => NO_POLL,
-            _ if hot => window(self.channel.round()),
-            _ if self.mark.is_watched() => QUIET_POLL,
-            _ => UNWATCHED_POLL,
-        };
-        let mut next = match pause {
-            QUIET_POLL => next_beat(now + pause),
-            _ => now + pause,
+        let mut next = match self.wakeups {
+            Wakeups::EventsOnly | Wakeups::LossesOnly => now + NO_POLL,
+            _ if hot => now + window(self.channel.round()),
+            _ if self.mark.is_watched() => next_beat(now),
+            _ => now + UNWATCHED_POLL,
         };
         let partial_timeout = config.stream.partial_line_timeout.0;
         let generations = self.draining.iter().map(|draining| &draining.generation);
@@ -73,13 +68,12 @@ fn window(round: Duration) -> Duration {
     (round * WINDOW_ROUNDS).clamp(MIN_WINDOW, MAX_WINDOW)
 }
 
-/// The next of the times at which quiet files are looked at, all together, so that a thousand of them do not wake the
-/// thread a thousand times.
-fn next_beat(time: Instant) -> Instant {
-    let since = time.saturating_duration_since(*FIRST_BEAT).as_millis();
+/// The next of the moments at which quiet files are looked at.
+fn next_beat(now: Instant) -> Instant {
+    let since = now.saturating_duration_since(*FIRST_BEAT).as_millis();
     let beat = QUIET_BEAT.as_millis();
-    let missing = since.next_multiple_of(beat) - since;
-    time + Duration::from_millis(u64::try_from(missing).unwrap_or(0))
+    let missing = beat - since % beat;
+    now + Duration::from_millis(u64::try_from(missing).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -95,5 +89,17 @@ mod tests {
         assert_eq!(millis(15_999), 16_000);
         assert_eq!(millis(16_000), 5_000, "the core is full");
         assert_eq!(window(Duration::MAX), MIN_WINDOW);
+    }
+
+    #[test]
+    fn quiet_files_are_looked_at_together() {
+        let first = next_beat(*FIRST_BEAT);
+        let next = next_beat(first);
+        assert!(next - first > QUIET_BEAT - Duration::from_millis(2) && next - first <= QUIET_BEAT);
+        for part in 1..10 {
+            let other = next_beat(first + QUIET_BEAT * part / 10);
+            let apart = other.max(next) - other.min(next);
+            assert!(apart < Duration::from_millis(2), "{apart:?}");
+        }
     }
 }

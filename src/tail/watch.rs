@@ -22,8 +22,9 @@ use tee::{MAKING, Tee};
 
 pub(super) use hints::Mark;
 
-/// How long the names of a directory must have rested before they count as settled.
-const SETTLE: Duration = Duration::from_millis(50);
+/// How long the names of a directory must have rested before they count as settled. The debouncer looks as often, which
+/// is half of what the program does while nothing happens; nothing that a viewer sees waits for it.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// What wakes the tailers. All there is, but for tests of one without the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
