@@ -655,3 +655,55 @@ async fn a_file_is_never_read_beside_the_log_and_its_siblings() {
     assert_eq!(viewer.event().await, "gap");
     assert_eq!(viewer.lines().await, ["new"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_many_rotations_behind_holds_few_files_open_and_misses_nothing() {
+    let server = TestServer::with(|config| {
+        config.stream.rotate_wait = Span::millis(50);
+        config.limits.stall_timeout = Span::secs(60);
+        config.limits.send_buffer = Size(64 << 10);
+    })
+    .await;
+    let mut log = server.log("a.log");
+    let lines = many(1..=100_000);
+    write(&mut log, &lines[..10]);
+    let position = position_behind(&server, &lines[9]).await;
+    write(&mut log, &lines[10..50_000]);
+    // It reads the first lines of a file that is larger than what sockets hold, and no more for now.
+    let mut slow = since(&server, &position).await;
+    let seen = slow.lines().await;
+    let mut live = V1Viewer::connect(server.address, "lines=1").await;
+    live.lines_to(&lines[49_999]).await;
+    let rotations = 40;
+    for rotation in 0..rotations {
+        for number in (0..rotation).rev() {
+            let name = |number| server.path(&format!("a.log.{number}"));
+            fs::rename(name(number + 1), name(number + 2)).unwrap();
+        }
+        log.rename(".1");
+        log = server.log("a.log");
+        let from = 50_000 + rotation * 1000;
+        write(&mut log, &lines[from..from + 1000]);
+        live.lines_to(&lines[from + 999]).await;
+    }
+    let open = || {
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        targets
+            .filter(|target| target.starts_with(server.dir()) && *target != *server.dir())
+            .count()
+    };
+    // Those that hold each other, the writer's own, and those of the last rotations.
+    until("old files are let go", async || open() <= 16 + 4).await;
+    write(&mut log, &lines[50_000 + rotations * 1000..]);
+    let rest = slow.lines_to(&lines[99_999]).await;
+    let rotated = rest.iter().filter(|line| *line == "<rotated>").count();
+    assert_eq!(rotated, rotations);
+    let rest: Vec<_> = rest.into_iter().filter(|line| line != "<rotated>").collect();
+    assert!(
+        rest == lines[10 + seen.len()..],
+        "{} lines of {}",
+        rest.len(),
+        lines.len()
+    );
+}

@@ -19,8 +19,20 @@ pub(super) struct Version {
 
 static NEXT_FILE: AtomicU64 = AtomicU64::new(0);
 
+/// What is known of the file that took the name next.
+#[derive(Debug, Default)]
+pub(super) enum Next {
+    /// None has, or it was not told yet.
+    #[default]
+    None,
+    /// This one, which is told by this event.
+    Held(Event, Arc<Held>),
+    /// One that is no longer held: it may be on disk.
+    LetGo,
+}
+
 /// A file that its tailer reads, or read, and the one that took its name. Who reads on in it holds with it all that
-/// came after it.
+/// came after it, as far as those are not let go.
 #[derive(Debug)]
 pub(in crate::tail) struct Held {
     number: u64,
@@ -34,7 +46,7 @@ pub(in crate::tail) struct Held {
     begins_at: OnceLock<Place>,
     /// Where it is left for good, as it is followed again under another one of these.
     ends_at: OnceLock<u64>,
-    next: OnceLock<(Event, Arc<Held>)>,
+    next: Mutex<Next>,
 }
 
 impl Held {
@@ -48,7 +60,7 @@ impl Held {
             decoder: Mutex::new(decoder),
             begins_at: OnceLock::new(),
             ends_at: OnceLock::new(),
-            next: OnceLock::new(),
+            next: Mutex::default(),
         }
     }
 
@@ -63,7 +75,7 @@ impl Held {
             decoder: Mutex::new(self.decoder()),
             begins_at: place.into(),
             ends_at: OnceLock::new(),
-            next: OnceLock::new(),
+            next: Mutex::default(),
         }
     }
 
@@ -87,7 +99,7 @@ impl Held {
 
     /// Another file took its name, which is told by this event.
     pub(in crate::tail) fn be_followed_by(&self, event: Event, next: Arc<Self>) {
-        let _ = self.next.set((event, next));
+        *lock(&self.next) = Next::Held(event, next);
     }
 
     pub(super) fn version(&self) -> Version {
@@ -124,8 +136,24 @@ impl Held {
         self.ends_at.get().copied()
     }
 
-    pub(super) fn next(&self) -> Option<&(Event, Arc<Self>)> {
-        self.next.get()
+    pub(super) fn next(&self) -> Next {
+        match &*lock(&self.next) {
+            Next::None => Next::None,
+            Next::Held(event, next) => Next::Held(*event, Arc::clone(next)),
+            Next::LetGo => Next::LetGo,
+        }
+    }
+
+    /// Whether another file has taken its name.
+    pub(super) fn is_followed(&self) -> bool {
+        !matches!(*lock(&self.next), Next::None)
+    }
+
+    /// Holds the file that came after it no longer.
+    pub(super) fn let_next_go(&self) {
+        let next = std::mem::replace(&mut *lock(&self.next), Next::LetGo);
+        // Without the lock: what goes with it may be a file that takes a while to close.
+        drop(next);
     }
 }
 

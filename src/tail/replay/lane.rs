@@ -5,10 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::super::content::Content;
 use super::super::file::FileId;
 use super::super::generation::{Generation, Rules, Step};
 use super::held::{Held, Version};
+use super::lineage::Lineage;
 use crate::archive::LogFile;
 use crate::chunk::Lines;
 use crate::decode::Decoder;
@@ -59,6 +62,8 @@ pub(super) struct Lane {
     place: Place,
     /// A reader in the middle of a line of many megabytes.
     reader: Option<Box<Generation>>,
+    /// Held for as long as a packed file is read.
+    _unpacking: Option<OwnedSemaphorePermit>,
 }
 
 impl Lane {
@@ -71,6 +76,7 @@ impl Lane {
             decoder: held.decoder().unwrap_or(Decoder::UTF_8),
             place: place.in_copy(held.identity()),
             reader: None,
+            _unpacking: None,
         }
     }
 
@@ -78,13 +84,16 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// What looking at the file returns.
-    pub(super) fn sibling(file: &LogFile, place: Option<Place>) -> io::Result<Self> {
+    /// What looking at the file returns; `WouldBlock` where it has to wait for its turn to be unpacked.
+    pub(super) fn sibling(file: &LogFile, place: Option<Place>, lineage: &Lineage) -> io::Result<Self> {
         let metadata = file.source.file().metadata()?;
         let identity = Identity::of(&metadata);
-        let content = match file.source.unpack()? {
-            Some(stream) => Content::packed(Arc::clone(file.source.file()), stream),
-            None => Content::Plain(Arc::clone(file.source.file())),
+        let (content, unpacking) = match file.source.unpack()? {
+            Some(stream) => {
+                let leave = lineage.leave_to_unpack()?;
+                (Content::packed(Arc::clone(file.source.file()), stream), Some(leave))
+            }
+            None => (Content::Plain(Arc::clone(file.source.file())), None),
         };
         Ok(Self {
             origin: Origin::Sibling,
@@ -94,6 +103,7 @@ impl Lane {
             decoder: file.decoder,
             place: place.map_or_else(|| Place::start_of(identity), |place| place.in_copy(identity)),
             reader: None,
+            _unpacking: unpacking,
         })
     }
 

@@ -1,9 +1,11 @@
 //! What the tailer of one name keeps for those who catch up.
 
+use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::generation::Generation;
 use super::cache::{self, Cache};
@@ -19,12 +21,20 @@ use crate::position::Place;
 /// disk busy, and no more threads than that where the file system hangs.
 const READERS: usize = 4;
 
+/// Files of one name that are held open for those who are far behind: who is further behind finds the next ones on disk,
+/// as after a restart.
+const MAX_HELD: usize = 16;
+/// Packed files that are read at a time for those who catch up, each with a decoder of its own of up to 8 MiB. Others wait
+/// for their turn.
+const MAX_UNPACKING: usize = 16;
+
 /// What all files of a mounted file system share.
 #[derive(Debug, Clone)]
 pub(in crate::tail) struct Shared {
     permits: Arc<Semaphore>,
     cache: Arc<Cache>,
     unpacked: Arc<Unpacked>,
+    unpacking: Arc<Semaphore>,
 }
 
 impl Default for Shared {
@@ -33,6 +43,7 @@ impl Default for Shared {
             permits: Arc::new(Semaphore::new(READERS)),
             cache: Arc::default(),
             unpacked: Arc::default(),
+            unpacking: Arc::new(Semaphore::new(MAX_UNPACKING)),
         }
     }
 }
@@ -80,6 +91,8 @@ pub(in crate::tail) struct Lineage {
     settings: Settings,
     shared: Shared,
     files: Mutex<Option<Files>>,
+    /// Those that had the name, in order, for as long as anyone holds them.
+    held: Mutex<VecDeque<Weak<Held>>>,
 }
 
 impl Lineage {
@@ -97,6 +110,7 @@ impl Lineage {
             settings: channel.settings().clone(),
             shared: shared.clone(),
             files: Mutex::new(None),
+            held: Mutex::default(),
         };
         lineage.set(current, []);
         lineage
@@ -106,7 +120,24 @@ impl Lineage {
     pub(in crate::tail) fn set<'a>(&self, current: &Generation, draining: impl IntoIterator<Item = &'a Generation>) {
         let draining = draining.into_iter().filter_map(Generation::held).cloned().collect();
         let files = current.held().cloned().map(|current| Files { current, draining });
+        if let Some(files) = &files {
+            self.let_oldest_go(&files.current);
+        }
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    /// Breaks the row of files that hold each other, at its beginning, where it has become too long.
+    fn let_oldest_go(&self, current: &Arc<Held>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.back().is_none_or(|last| last.as_ptr() != Arc::as_ptr(current)) {
+            held.push_back(Arc::downgrade(current));
+        }
+        held.retain(|file| file.strong_count() > 0);
+        while held.len() > MAX_HELD {
+            if let Some(oldest) = held.pop_front().and_then(|file| file.upgrade()) {
+                oldest.let_next_go();
+            }
+        }
     }
 
     pub(super) fn files(&self) -> Option<Files> {
@@ -119,6 +150,17 @@ impl Lineage {
 
     pub(super) fn config(&self) -> Arc<Config> {
         self.settings.current()
+    }
+
+    /// Leave to unpack one more file, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where as many are being unpacked as may be.
+    pub(super) fn leave_to_unpack(&self) -> io::Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.unpacking)
+            .try_acquire_owned()
+            .map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
     pub(super) fn unpacked(&self) -> &Arc<Unpacked> {

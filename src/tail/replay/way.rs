@@ -14,7 +14,7 @@ use super::super::file::{FileId, read_up_to};
 use super::super::generation::BLOCK_BYTES;
 use super::super::history::has_more_lines;
 use super::cache::{self, Key};
-use super::held::Held;
+use super::held::{Held, Next};
 use super::lane::{Lane, Origin, Read};
 use super::lineage::{Files, Lineage};
 use crate::archive::{Archive, Budget};
@@ -185,7 +185,7 @@ impl Way {
         };
         let within = match limit {
             Some(limit) => end.offset() < limit.offset() || end == limit,
-            None => held.next().is_some() && held.ends_at().is_none_or(|limit| end.offset() <= limit),
+            None => held.is_followed() && held.ends_at().is_none_or(|limit| end.offset() <= limit),
         };
         if !within {
             return None;
@@ -260,7 +260,7 @@ impl Way {
         let read = match (arrived, lane.origin()) {
             (true, _) => Read::Done,
             (false, Origin::Held(held, _)) => {
-                let followed = held.next().is_some();
+                let followed = held.is_followed();
                 // One that is neither followed nor the live one lost its name for good, or is about to be followed.
                 let orphaned = !followed && !around.files.iter().any(|known| lane.is(known));
                 if target.is_none() && !followed && !orphaned {
@@ -341,15 +341,17 @@ impl Way {
         let Some(lane) = self.current.as_ref() else {
             return Ok(Step::Gap);
         };
-        let (event, next) = match lane.origin() {
-            Origin::Held(held, _) => match held.next() {
-                Some((event, next)) => (*event, Lane::held(next, next.start())),
-                None => {
-                    let oldest = around.files.oldest();
-                    (Event::Rotated, Lane::held(oldest, oldest.start()))
-                }
-            },
-            Origin::Sibling => {
+        let followed = match lane.origin() {
+            Origin::Held(held, _) => held.next(),
+            Origin::Sibling => Next::LetGo,
+        };
+        let (event, next) = match followed {
+            Next::Held(event, next) => (event, Lane::held(&next, next.start())),
+            Next::None => {
+                let oldest = around.files.oldest();
+                (Event::Rotated, Lane::held(oldest, oldest.start()))
+            }
+            Next::LetGo => {
                 let mut archive = around.archive()?;
                 let Some(age) = archive.age_of(&lane.content().metadata()?)? else {
                     return Ok(Step::Gap);
@@ -361,7 +363,7 @@ impl Way {
                             Some(held) => Lane::held(held, held.start()),
                             // The tailer has yet to find it.
                             None if file.age == 0 => return Ok(Step::Waiting),
-                            None => Lane::sibling(&file, None)?,
+                            None => Lane::sibling(&file, None, around.lineage)?,
                         }
                     }
                     None => Lane::held(around.files.oldest(), around.files.oldest().start()),
@@ -481,7 +483,7 @@ fn find(place: &Place, around: &Surroundings<'_>, archive: &mut Option<Archive>)
         Some(held) => Ok(Some(Lane::held(held, *place))),
         // The tailer has yet to find it.
         None if file.age == 0 => Err(io::ErrorKind::WouldBlock.into()),
-        None => Lane::sibling(&file, Some(*place)).map(Some),
+        None => Lane::sibling(&file, Some(*place), around.lineage).map(Some),
     }
 }
 
