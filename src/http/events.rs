@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio_stream::StreamExt;
 
 use super::joining::{Refusal, join};
+use super::parameters::Parameters;
 use super::wanted::Wanted;
 use super::{App, error};
 use crate::session::Events;
@@ -28,9 +29,9 @@ pub(super) async fn events(
     let Ok(Path(file)) = file else {
         return refuse(Refusal::Forbidden);
     };
-    let wanted = match Wanted::of(request.uri().query().unwrap_or_default()) {
+    let wanted = match Wanted::of(Parameters::of(request.uri().query())) {
         Ok(wanted) => wanted.resumed_by(request.headers()),
-        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem),
+        Err(bad) => return bad.response(),
     };
     match join(&app, &file, wanted.start).await {
         Ok((subscription, place)) => {

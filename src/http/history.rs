@@ -92,7 +92,7 @@ fn page_asked(parameters: Parameters<'_>) -> Result<(Anchor, usize), BadParamete
         (None, Some(position)) => Anchor::After(position),
         (Some(_), Some(_)) => return Err(BadParameter::new("after", "it can't be together with before")),
     };
-    let limit = parameters.number("limit", 1..=MAX_LINES, DEFAULT_PAGE_LINES)?;
+    let limit = parameters.number("limit", 1..=MAX_LINES)?.unwrap_or(DEFAULT_PAGE_LINES);
     Ok((from, limit))
 }
 
@@ -154,7 +154,7 @@ fn search_asked(parameters: Parameters<'_>) -> Result<Asked, BadParameter> {
         text,
         is_regex: parameters.one_of("regex", &[("true", true), ("false", false)], false)?,
         case: parameters.one_of("case", &cases, Case::Smart)?,
-        limit: parameters.number("limit", 1..=MAX_LINES, DEFAULT_HITS)?,
+        limit: parameters.number("limit", 1..=MAX_LINES)?.unwrap_or(DEFAULT_HITS),
         before: parameters.position("before")?,
     })
 }

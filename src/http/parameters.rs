@@ -1,6 +1,6 @@
 //! The parameters of a query: decoded once, each by its name, and what is told of a bad one.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -30,11 +30,14 @@ impl BadParameter {
 
     /// 400 with a sentence that names it.
     pub(super) fn response(&self) -> Response<Body> {
+        error(StatusCode::BAD_REQUEST, &self.to_string())
+    }
+}
+
+impl fmt::Display for BadParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, problem } = self;
-        error(
-            StatusCode::BAD_REQUEST,
-            &format!("the parameter {name} is no good: {problem}"),
-        )
+        write!(f, "the parameter {name} is no good: {problem}")
     }
 }
 
@@ -43,40 +46,41 @@ impl<'a> Parameters<'a> {
         Self(query.unwrap_or_default())
     }
 
+    fn raw(self, name: &str) -> Option<&'a str> {
+        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The value, percent-decoded and nothing else: a plus sign is one.
+    pub(super) fn exact(self, name: &'static str) -> Result<Option<String>, BadParameter> {
+        self.raw(name).map(|value| decode(name, value)).transpose()
+    }
+
     /// The value as a form sends it, where a plus sign is a space.
     pub(super) fn text(self, name: &'static str) -> Result<Option<String>, BadParameter> {
-        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let Some((_, value)) = pairs.find(|(key, _)| *key == name) else {
-            return Ok(None);
-        };
-        let spaced: Cow<'_, str> = match value.contains('+') {
-            true => Cow::Owned(value.replace('+', " ")),
-            false => Cow::Borrowed(value),
-        };
-        match percent_decode_str(&spaced).decode_utf8() {
-            Ok(text) => Ok(Some(text.into_owned())),
-            Err(_) => Err(BadParameter::new(name, "it is not valid UTF-8 when percent-decoded")),
-        }
+        let spaced = self.raw(name).map(|value| value.replace('+', " "));
+        spaced.map(|value| decode(name, &value)).transpose()
     }
 
     pub(super) fn number(
         self,
         name: &'static str,
         bounds: RangeInclusive<usize>,
-        default: usize,
-    ) -> Result<usize, BadParameter> {
-        let Some(text) = self.text(name)? else {
-            return Ok(default);
+    ) -> Result<Option<usize>, BadParameter> {
+        let Some(text) = self.exact(name)? else {
+            return Ok(None);
         };
-        let number = text.parse().ok().filter(|number| bounds.contains(number));
-        number.ok_or_else(|| {
+        // A sign would be taken, too.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && bounds.contains(number));
+        number.map(Some).ok_or_else(|| {
             let problem = format!("it takes a number from {} to {}", bounds.start(), bounds.end());
             BadParameter::new(name, problem)
         })
     }
 
     pub(super) fn position(self, name: &'static str) -> Result<Option<Position>, BadParameter> {
-        let Some(text) = self.text(name)? else {
+        let Some(text) = self.exact(name)? else {
             return Ok(None);
         };
         match Position::from_str(&text) {
@@ -91,7 +95,7 @@ impl<'a> Parameters<'a> {
         values: &[(&'static str, T)],
         default: T,
     ) -> Result<T, BadParameter> {
-        let Some(text) = self.text(name)? else {
+        let Some(text) = self.exact(name)? else {
             return Ok(default);
         };
         let value = values.iter().find(|(value, _)| *value == text);
@@ -99,6 +103,13 @@ impl<'a> Parameters<'a> {
             let known: Vec<&str> = values.iter().map(|(value, _)| *value).collect();
             BadParameter::new(name, format!("it takes {}", known.join(" or ")))
         })
+    }
+}
+
+fn decode(name: &'static str, value: &str) -> Result<String, BadParameter> {
+    match percent_decode_str(value).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(BadParameter::new(name, "it is not valid UTF-8 when percent-decoded")),
     }
 }
 
@@ -118,16 +129,32 @@ mod tests {
             Ok(Some("a b+c d=日%41".to_owned()))
         );
         assert!(text("q=%ff").is_err());
+        assert_eq!(
+            Parameters::of(Some("q=a+b%20c")).exact("q"),
+            Ok(Some("a+b c".to_owned()))
+        );
     }
 
     #[test]
     fn a_bad_value_is_told_with_what_would_be_right() {
-        fn number(query: &str) -> Result<usize, BadParameter> {
-            Parameters::of(Some(query)).number("limit", 1..=10_000, 1000)
+        fn number(query: &str) -> Result<Option<usize>, BadParameter> {
+            Parameters::of(Some(query)).number("limit", 1..=10_000)
         }
-        assert_eq!(number(""), Ok(1000));
-        assert_eq!(number("limit=10000"), Ok(10_000));
-        for bad in ["0", "10001", "", "x", "-1", "1.5", "99999999999999999999"] {
+        assert_eq!(number(""), Ok(None));
+        assert_eq!(number("limit=10000"), Ok(Some(10_000)));
+        for bad in [
+            "0",
+            "10001",
+            "",
+            "x",
+            "-1",
+            "+1",
+            "%2B1",
+            " 1",
+            "١",
+            "1.5",
+            "99999999999999999999",
+        ] {
             let bad = number(&format!("limit={bad}")).unwrap_err();
             assert_eq!(
                 (bad.name, bad.problem.as_str()),

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::joining::join;
+use super::parameters::Parameters;
 use super::wanted::Wanted;
 use super::{App, sentence};
 use crate::access::Provenance;
@@ -39,9 +40,9 @@ pub(super) async fn stream(State(app): State<Arc<App>>, mut request: Request) ->
         }
         Ok(_) | Err(Refused::NotAsked) => return upgrade_required(),
     };
-    let Wanted { file, start } = match Wanted::of(request.uri().query().unwrap_or_default()) {
+    let Wanted { file, start } = match Wanted::of(Parameters::of(request.uri().query())) {
         Ok(wanted) => wanted,
-        Err(problem) => return sentence(StatusCode::BAD_REQUEST, &problem),
+        Err(bad) => return sentence(StatusCode::BAD_REQUEST, &bad.to_string()),
     };
     let file = file.unwrap_or_else(|| app.settings.current().default_file().to_owned());
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {

@@ -1,10 +1,9 @@
 //! What a request for a stream asks for: which file, and from where on.
 
 use axum::http::HeaderMap;
-use percent_encoding::percent_decode_str;
 
+use super::parameters::{BadParameter, Parameters};
 use crate::hub::Start;
-use crate::position::Position;
 
 /// The most history lines that can be asked for.
 const MAX_LINES: usize = 10_000;
@@ -22,25 +21,15 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads a query. Each parameter is percent-decoded once, the first of its name counts, and unknown ones are
-    /// ignored.
+    /// Reads what the parameters say.
     ///
     /// # Errors
     ///
-    /// A sentence that names the parameter.
-    pub(super) fn of(query: &str) -> Result<Self, String> {
-        let file = parameter(query, "file")?.filter(|file| !file.is_empty());
-        let since = match parameter(query, "since")? {
-            Some(text) => Some(
-                text.parse::<Position>()
-                    .map_err(|error| bad("since", &error.to_string()))?,
-            ),
-            None => None,
-        };
-        let lines = match parameter(query, "lines")? {
-            Some(text) => Some(lines(&text)?),
-            None => None,
-        };
+    /// The parameter that is no good, also where another one wins over it.
+    pub(super) fn of(parameters: Parameters<'_>) -> Result<Self, BadParameter> {
+        let file = parameters.exact("file")?.filter(|file| !file.is_empty());
+        let since = parameters.position("since")?;
+        let lines = parameters.number("lines", 0..=MAX_LINES)?;
         let start = match (since, lines) {
             (Some(since), _) => Start::Since(since),
             (None, Some(lines)) => Start::LastLines(lines),
@@ -63,44 +52,23 @@ impl Wanted {
     }
 }
 
-fn parameter(query: &str, wanted: &str) -> Result<Option<String>, String> {
-    let value = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| value);
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    let decoded = percent_decode_str(value).decode_utf8();
-    decoded
-        .map(|text| Some(text.into_owned()))
-        .map_err(|_| bad(wanted, "it is not valid UTF-8 when percent-decoded"))
-}
-
-fn lines(text: &str) -> Result<usize, String> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let lines = text.parse().ok().filter(|&lines| digits && lines <= MAX_LINES);
-    lines.ok_or_else(|| bad("lines", &format!("it is no number from 0 to {MAX_LINES}")))
-}
-
-fn bad(parameter: &str, problem: &str) -> String {
-    format!("The parameter {parameter} can't be used: {problem}.")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::position::Place;
+    use crate::position::{Place, Position};
+
+    fn wanted(query: &str) -> Result<Wanted, String> {
+        Wanted::of(Parameters::of(Some(query))).map_err(|bad| bad.to_string())
+    }
 
     fn file(query: &str) -> Result<Option<String>, String> {
-        Wanted::of(query).map(|wanted| wanted.file)
+        wanted(query).map(|wanted| wanted.file)
     }
 
     fn start(query: &str) -> Result<Start, String> {
-        Wanted::of(query).map(|wanted| wanted.start)
+        wanted(query).map(|wanted| wanted.start)
     }
 
     #[test]
@@ -146,7 +114,7 @@ mod tests {
             if let Some(id) = id {
                 headers.insert(LAST_EVENT_ID, id.try_into().unwrap());
             }
-            Wanted::of("lines=5").unwrap().resumed_by(&headers).start
+            wanted("lines=5").unwrap().resumed_by(&headers).start
         };
         assert_eq!(resumed(None), Start::LastLines(5));
         assert_eq!(resumed(Some(position.to_string().as_bytes())), Start::Since(position));
@@ -158,10 +126,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_makes_it_panic(query in ".{0,200}", lines in "[0-9]{0,30}", since in "[A-Za-z0-9_%-]{0,300}") {
-            let _ = Wanted::of(&query);
-            let wanted = Wanted::of(&format!("lines={lines}"));
-            prop_assert_eq!(wanted.is_ok(), lines.parse::<usize>().is_ok_and(|lines| lines <= MAX_LINES));
-            let since = Wanted::of(&format!("since={since}"));
+            let _ = wanted(&query);
+            let asked = wanted(&format!("lines={lines}"));
+            prop_assert_eq!(asked.is_ok(), lines.parse::<usize>().is_ok_and(|lines| lines <= MAX_LINES));
+            let since = wanted(&format!("since={since}"));
             prop_assert!(since.is_err());
         }
     }
