@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -50,7 +51,8 @@ impl Endpoint {
     pub fn new(args: &WatchArgs) -> Result<Self, Failure> {
         let mut url = stream_address(&args.url).map_err(Failure::usage)?;
         if let Some(file) = &args.file {
-            url.query_pairs_mut().append_pair("file", file);
+            // Not as forms do it: the server takes a plus sign for one.
+            url.set_query(Some(&format!("file={}", utf8_percent_encode(file, NON_ALPHANUMERIC))));
         }
         let credentials = match (&args.token_file, &args.user) {
             (Some(path), _) => Some(format!("Bearer {}", token(path)?)),

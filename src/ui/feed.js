@@ -9,7 +9,7 @@
 
 import { addressOf } from './address.js';
 import { plain } from './ansi.js';
-import { fetchBefore, fetchPage } from './history.js';
+import { fetchBefore, fetchPage, isPosition } from './history.js';
 import { LogSocket } from './socket.js';
 import { mergeByTime } from './times.js';
 
@@ -231,16 +231,15 @@ export class Feed {
     const made = /** @type {Source} */ (source);
     made.socket = new LogSocket({
       addressOf: ({ since }) => {
-        const query = new URLSearchParams({ file });
-        if (since) query.set('since', since);
-        else query.set('lines', String(FIRST_LINES));
-        address.search = String(query);
+        // Not as forms do it: the server takes a plus sign for one.
+        address.search = `file=${encodeURIComponent(file)}&${since ? `since=${since}` : `lines=${FIRST_LINES}`}`;
         return address.href;
       },
       onLines: (lines, at) => this.#took(made, lines, at),
       onEvent: (event) => this.#happened(made, event.event),
       onState: (state) => this.#changed(made, state),
       onBack: (why, seconds, missed, lost) => this.#back(made, why, seconds, missed, lost),
+      isPosition: (text) => isPosition(file, text),
     });
     return made;
   }

@@ -27,6 +27,20 @@ export async function fetchPage(file, { limit, ...place }, signal) {
 }
 
 /**
+ * Whether the server takes a text for a position, as far as it can be asked.
+ * @param {string} file
+ * @param {string} text
+ */
+export async function isPosition(file, text) {
+  try {
+    await fetchPage(file, { after: text, limit: 1 });
+    return true;
+  } catch (error) {
+    return /** @type {{ status?: number }} */ (error).status !== 400;
+  }
+}
+
+/**
  * The lines before a place that is so many lines in front of a position.
  * @param {string} file
  * @param {{ before: string, overlap: number }} place

@@ -20,6 +20,7 @@ import { Watchdog } from './watchdog.js';
  *   onEvent(event: StreamEvent): void,
  *   onState(state: State): void,
  *   onBack(why: Why, seconds: number, missed: boolean, lost: number | undefined): void,
+ *   isPosition(text: string): Promise<boolean>,
  * }} Calls `old` are lines of before the connection; `onBack` comes after a loss, before the first lines
  */
 
@@ -33,6 +34,12 @@ const SLEPT = 120_000;
 
 /** A handshake that takes longer has got stuck somewhere. */
 const HANDSHAKE = 10_000;
+
+/**
+ * A browser does not say why a handshake failed. After this many that did, and each time after as many again, the server
+ * is asked whether it knows the position at all: one of another version may not.
+ */
+const DOUBT_AFTER = 3;
 
 const BROWSER = {
   WebSocket: globalThis.WebSocket,
@@ -56,6 +63,8 @@ export class LogSocket {
   /** @type {WebSocket | null} */
   #socket = null;
   #attempt = 0;
+  /** Whether the position was none to the server, so that lines may be missing. */
+  #refused = false;
   #openedAt = 0;
   /** @type {{ why: Why, at: number } | null} the loss that has not been reported as mended */
   #loss = null;
@@ -82,6 +91,7 @@ export class LogSocket {
     this.position = since;
     this.#loss = null;
     this.#attempt = 0;
+    this.#refused = false;
     this.#connect();
   }
 
@@ -147,7 +157,8 @@ export class LogSocket {
   #lines({ lines, start, end, backlog }) {
     const old = this.state.phase !== 'live';
     // Before the first lines, as it says what is between them and those of before.
-    this.#back(false, undefined);
+    this.#back(this.#refused, undefined);
+    this.#refused = false;
     if (old) this.#setState({ phase: backlog ? 'catching' : 'live' });
     this.position = end;
     if (lines.length > 0) this.#calls.onLines(lines, { start, end, old });
@@ -194,8 +205,9 @@ export class LogSocket {
   #ended(why, retry) {
     this.#drop();
     const now = this.#env.now();
+    const openedAt = this.#openedAt;
     if (this.position) this.#loss ??= { why, at: now };
-    if (this.#openedAt && now - this.#openedAt >= PROVED_AFTER) this.#attempt = 0;
+    if (openedAt && now - openedAt >= PROVED_AFTER) this.#attempt = 0;
     if (retry === 'never') {
       this.#setState({ phase: 'stopped', why });
       return;
@@ -204,7 +216,17 @@ export class LogSocket {
     const delay = looking ? LOOK_AGAIN : delayFor(this.#attempt, this.#env.random);
     this.#attempt += 1;
     this.#setState({ phase: 'waiting', why, until: now + delay, looking });
+    if (!openedAt && this.position && this.#attempt % DOUBT_AFTER === 0) this.#doubt(this.position);
     this.#retry = this.#env.setTimeout(() => this.#connect(), delay);
+  }
+
+  /** Goes on with the last lines where the server can't make anything of the position. @param {string} position */
+  async #doubt(position) {
+    const known = await this.#calls.isPosition(position);
+    if (known || this.position !== position || this.state.phase !== 'waiting') return;
+    this.position = null;
+    this.#refused = true;
+    this.retryNow();
   }
 
   #drop() {

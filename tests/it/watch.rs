@@ -11,7 +11,7 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tailcast::config::{Notices, Size, Span};
+use tailcast::config::{FileEntry, Notices, Size, Span};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -458,6 +458,16 @@ async fn certificates_that_are_named_are_trusted_and_no_others() {
     let mut watching = Watching::start(&address, &["--cacert", trusted.to_str().unwrap()]);
     assert_eq!(watching.status().await, 2);
     assert!(watching.err().contains("there is none"), "{}", watching.err());
+}
+
+#[tokio::test]
+async fn any_name_of_a_file_will_do() {
+    let name = "a b+c&d=é#%20.log";
+    let server = TestServer::with(|config| config.files = vec![FileEntry::named("x"), FileEntry::named(name)]).await;
+    server.log(name).lines(["one"]);
+    let mut watching = Watching::start(server.address, &["-f", name, "-n", "1"]);
+    watching.until_out("one\n").await;
+    assert_eq!(watching.interrupt().await, 0);
 }
 
 #[tokio::test]

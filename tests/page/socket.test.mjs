@@ -58,6 +58,10 @@ function world() {
       onEvent: ({ event }) => log.push(`event ${event}`),
       onState: (state) => log.push([state.phase, state.why].filter(Boolean).join(' ')),
       onBack: (why, seconds, missed, lost) => log.push(`back ${why} ${seconds} ${missed ? `missed ${lost}` : 'whole'}`),
+      isPosition: async (text) => {
+        log.push(`is it a position: ${text}`);
+        return text !== 'foreign';
+      },
     },
     env,
   );
@@ -259,4 +263,26 @@ test('nothing is reported after closing, and opening anew begins at another plac
   w.last().onopen();
   w.lines(['z'], 'p7', 'p8');
   assert.deepEqual(w.take(), ['connecting', 'live', 'old z'], 'that is no loss');
+});
+
+test('a position that the server does not know is given up, one that it knows is not', async () => {
+  for (const [position, addresses] of [
+    ['foreign', ['ws://x/foreign', 'ws://x/foreign', 'ws://x/foreign', 'ws://x/']],
+    ['known', ['ws://x/known', 'ws://x/known', 'ws://x/known']],
+  ]) {
+    const { socket, sockets, log, lose, lines, pass } = world();
+    socket.open(position);
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      if (attempt > 0) pass(5_000);
+      lose();
+    }
+    await null;
+    await null;
+    assert.deepEqual(sockets.map(({ address }) => address), addresses);
+    assert.equal(log.filter((entry) => entry === `is it a position: ${position}`).length, 1);
+    if (position === 'known') pass(5_000);
+    lines(['x'], 's', 'e');
+    assert.equal(log.find((entry) => entry.startsWith('back')).includes('missed'), position === 'foreign');
+    assert.equal(socket.position, 'e');
+  }
 });

@@ -1,10 +1,10 @@
 //! Several files at a time.
 
 use serde_json::json;
-use tailcast::config::Span;
+use tailcast::config::{FileEntry, Span};
 
 use super::View;
-use crate::support::TestServer;
+use crate::support::{TestServer, numbered};
 
 async fn three() -> TestServer {
     let server = TestServer::start().await;
@@ -182,5 +182,22 @@ async fn twenty_panes_are_live_at_once() {
         server.log(&format!("{n}.log")).lines([format!("second of {n}")]);
         view.until_last_of(n - 1, &format!("second of {n}")).await;
     }
+    view.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_may_have_any_characters() {
+    let name = "a b+c&d=日#%20.log";
+    let server = TestServer::with(|config| config.files = vec![FileEntry::named(name)]).await;
+    server.log(name).lines(numbered(1..=2000));
+    let view = View::open(&server, "?file=a%20b%2Bc%26d%3D%E6%97%A5%23%2520.log").await;
+    view.until_last("line 2000").await;
+    view.wheel(-100_000).await;
+    // It began with 500 lines; those above come from the history.
+    view.until(
+        "older lines are there",
+        "return document.body.innerText.includes('line 1499')",
+    )
+    .await;
     view.end().await;
 }
