@@ -1,5 +1,5 @@
 // Measures the page in a browser while a file grows at some rates: frames, long tasks, heap, and the delay from the
-// write of a line to its pixel. The yardstick is a bare page whose rows of text all change in every frame.
+// write of a line to its pixel; then how long it takes from opening it to the first lines. The yardstick is a bare page whose rows of text all change in every frame.
 
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -90,6 +90,20 @@ const BARE = `
   frame();
 `;
 
+/** Milliseconds from the beginning of the navigation until lines are painted. */
+const FIRST = `
+  return new Promise((resolve) => {
+    const painted = new MessageChannel();
+    painted.port1.onmessage = () => resolve(performance.now());
+    const frame = () => {
+      if (document.querySelector('.pane .row .text')) painted.port2.postMessage(0);
+      else requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+`;
+const OPENINGS = 9;
+
 const number = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 const columns = ['lines/s', 'panes', 'fps', 'of bare', 'long tasks', 'longest ms', 'heap MiB', 'delay p50 ms', 'p99 ms'];
 const line = (cells) => console.log(cells.map((cell, at) => String(cell).padStart(Math.max(columns[at].length, 7))).join('  '));
@@ -118,6 +132,17 @@ try {
     const yardstick = await bare(rows);
     line([rate, panes, number(fps), number(fps / yardstick, 2), long, number(longest), number(heap, 1), number(median, 1), number(p99, 1)]);
   }
+  const openings = [];
+  for (let opening = 0; opening <= OPENINGS; opening += 1) {
+    await browser.goto('about:blank');
+    await browser.goto(`${server.address}/?file=${names[0]}`);
+    const first = await browser.run(FIRST);
+    // The first one fills the caches of both sides.
+    if (opening > 0) openings.push(first);
+  }
+  openings.sort((a, b) => a - b);
+  const median = openings[Math.floor(openings.length / 2)];
+  console.log(`first lines on screen after ${number(median)} ms, at most ${number(openings.at(-1))} ms (${OPENINGS} openings)`);
 } finally {
   await browser.end();
   server.end();

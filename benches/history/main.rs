@@ -1,5 +1,5 @@
-//! What a log's past costs: a page from the middle of a huge file, and a search for a word that is not there, against
-//! `grep` on the same file. See README.md.
+//! What a log's past costs: a page from the middle of a huge file, a search for a word that is not there, against `grep`
+//! on the same file, and a thousand viewers that resume at once, against plain reads and writes. See README.md.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 // Each bench uses a part of what they share.
@@ -7,6 +7,7 @@
 
 #[path = "../support/child.rs"]
 mod child;
+mod resume;
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
@@ -50,6 +51,12 @@ fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, yardstick, path, offset] = arguments.as_slice()
+        && yardstick == resume::YARDSTICK
+    {
+        return resume::be_yardstick(Path::new(path), offset.parse()?);
+    }
     let dir = tempfile::tempdir()?;
     write_text(&dir.path().join("searched.log"), 0, SEARCHED_BYTES)?;
     write_text(&dir.path().join("huge.log"), HUGE_BYTES / 2, TEXT_BYTES)?;
@@ -61,7 +68,9 @@ fn main() -> Result<()> {
     let mut server = Child::spawn(command, "tailcast", dir.path())?;
     let address = server.address()?;
     pages(address)?;
-    searches(address, &dir.path().join("searched.log"))?;
+    let searched = dir.path().join("searched.log");
+    searches(address, &searched)?;
+    resume::resumes(&server, address, &searched, dir.path())?;
     server.stop(|status| status.success())
 }
 

@@ -85,6 +85,10 @@ async fn take_step(channel: Arc<Channel>, mut replay: Box<dyn Replay>, wait: Wai
     let (past, target) = channel.past()?;
     // Never closed, so never an error.
     let permit = past.permits().acquire_owned().await.ok()?;
+    // Those who waited with it may have read the same by now: when all come back at once, one reads and the others follow.
+    if let Some(step) = replay.step_without_reading(&past, &target) {
+        return Some((replay, step, target));
+    }
     let stepping = spawn_blocking(move || {
         let step = replay.step(&past, &target);
         // Held to the end of the reading, also where nobody waits for it any more: a storage that hangs gets no more of
