@@ -249,8 +249,9 @@ impl Archive {
         Ok(index.map(|index| index + 1))
     }
 
-    /// Finds the file that a position is in: the one of the same inode first, then the youngest whose bytes agree. None
-    /// where it can't be found any more.
+    /// Finds the file that a position is in: the one of the same inode first; then a packed one, as packing makes another
+    /// inode of it; then the current one, which may have been put in the place of one that began alike; then copies. Of
+    /// several the youngest whose bytes agree. None where it can't be found any more.
     ///
     /// # Errors
     ///
@@ -269,11 +270,17 @@ impl Archive {
             list.get(age - 1)
                 .is_some_and(|sibling| sibling.id.inode() == place.inode())
         };
+        let is_packed = |age: &usize| {
+            list.get(age - 1)
+                .is_some_and(|sibling| sibling.packing() != Packing::Plain)
+        };
         let (mut ages, others): (Vec<usize>, Vec<usize>) = (1..=list.len()).partition(is_same);
+        let (packed, copies): (Vec<usize>, Vec<usize>) = others.into_iter().partition(is_packed);
+        ages.extend(packed);
         if current_inode != Some(place.inode()) {
             ages.push(0);
         }
-        ages.extend(others);
+        ages.extend(copies);
         for age in ages {
             let found = match self.open_source(age, budget)? {
                 Some(source) => source.holds(&place, budget)?,

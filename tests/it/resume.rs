@@ -707,3 +707,30 @@ async fn who_is_many_rotations_behind_holds_few_files_open_and_misses_nothing() 
         lines.len()
     );
 }
+
+#[tokio::test]
+async fn a_new_file_that_begins_like_the_packed_one_is_not_taken_for_it() {
+    // Programs write the same first lines into each of their logs.
+    let head = numbered(1..=300);
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(&head);
+    let position = position_behind(&server, "line 300").await;
+    log.lines(["of the old file"]);
+    for program in [&["gzip"][..], &["zstd", "-q", "--rm"]] {
+        let server = TestServer::start().await;
+        fs::copy(log.path(), server.path("a.log.1")).unwrap();
+        run(
+            program[0],
+            &[&program[1..], &[server.path("a.log.1").to_str().unwrap()]].concat(),
+        );
+        let mut new = server.log("a.log");
+        new.lines(&head);
+        new.lines(["of the new file"]);
+        let mut viewer = since(&server, &position).await;
+        let mut expected = vec!["of the old file".to_owned(), "<rotated>".to_owned()];
+        expected.extend(head.clone());
+        expected.push("of the new file".to_owned());
+        assert_eq!(viewer.lines_to("of the new file").await, expected);
+    }
+}

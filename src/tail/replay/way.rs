@@ -453,20 +453,34 @@ impl Way {
     }
 }
 
-/// Finds the file that a place is in: among those that are held, those of the same inode first, then on disk.
+/// Finds the file that a place is in: one that is held and has the same inode first, then as [`Archive::locate`] does,
+/// then among those that are held and have lost their names.
 fn find(place: &Place, around: &Surroundings<'_>, archive: &mut Option<Archive>) -> io::Result<Option<Lane>> {
     let (same, others): (Vec<_>, Vec<_>) = around
         .files
         .iter()
         .rev()
         .partition(|held| held.identity().inode == place.inode());
-    for held in same.into_iter().chain(others) {
-        if let Some(file) = held.content().file()
-            && place.agrees(file)?
-        {
-            return Ok(Some(Lane::held(held, *place)));
+    let among = |files: Vec<&Arc<Held>>| {
+        for held in files {
+            if let Some(file) = held.content().file()
+                && place.agrees(file)?
+            {
+                return Ok(Some(Lane::held(held, *place)));
+            }
         }
+        io::Result::Ok(None)
+    };
+    if let Some(lane) = among(same)? {
+        return Ok(Some(lane));
     }
+    match find_on_disk(place, around, archive)? {
+        Some(lane) => Ok(Some(lane)),
+        None => among(others),
+    }
+}
+
+fn find_on_disk(place: &Place, around: &Surroundings<'_>, archive: &mut Option<Archive>) -> io::Result<Option<Lane>> {
     let archive = match archive {
         Some(archive) => archive,
         None => match around.archive() {
