@@ -190,8 +190,8 @@ async fn t31_events_that_are_lost_are_made_up_for_by_looking() {
     fs::write(log.path(), "rewritten\n").unwrap();
     assert_eq!(viewer.lines(2).await, [TRUNCATED, "rewritten"]);
     let rescan = "tailcast_file_events_total{file=\"a.log\",event=\"rescan\"}";
-    // A look that still goes on may find what comes next before the loss that tells of it is heard.
-    until("each loss is counted", async || server.metric(rescan).await >= 3.0).await;
+    // How many is not certain: those that are heard between two looks count once.
+    until("losses are counted", async || server.metric(rescan).await >= 1.0).await;
     log.remove();
     assert_eq!(viewer.line().await, "日志文件 a.log 不再存在");
 }
