@@ -30,6 +30,8 @@ const AHEAD_PAUSE: Duration = Duration::from_secs(1);
 enum Wait {
     No,
     ForLook,
+    /// Until a file may be unpacked for it.
+    ForTurn,
     /// Until the channel is elsewhere.
     ForLines(Arc<Position>),
 }
@@ -79,6 +81,11 @@ async fn take_step(channel: Arc<Channel>, mut replay: Box<dyn Replay>, wait: Wai
         Wait::ForLook => {
             sleep(LOOK_PAUSE).await;
             channel.ask_for_look().await;
+        }
+        Wait::ForTurn => {
+            let (past, _) = channel.past()?;
+            // Never closed, so never an error.
+            replay.may_unpack(past.unpacking().acquire_owned().await.ok()?);
         }
         Wait::ForLines(from) => channel.moved_on(&from, AHEAD_PAUSE).await,
     }
@@ -141,6 +148,7 @@ impl Subscription {
         let first = !catch_up.begun;
         catch_up.wait = match step {
             Step::Waiting => Wait::ForLook,
+            Step::Queued => Wait::ForTurn,
             Step::Ahead(_) => Wait::ForLines(Arc::clone(target)),
             _ => Wait::No,
         };
@@ -166,7 +174,7 @@ impl Subscription {
                     self.begin_with([no_lines(target)]);
                 }
             }
-            Step::Working => {}
+            Step::Working | Step::Queued => {}
             Step::Ahead(position) => {
                 catch_up.begun = true;
                 if first {

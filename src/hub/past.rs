@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::chunk::Chunk;
 use crate::position::Position;
@@ -29,6 +29,9 @@ pub trait Past: Any + Send + Sync + Debug {
 
     /// How many may be read at a time: a step waits for its turn here, in the order of asking.
     fn permits(&self) -> Arc<Semaphore>;
+
+    /// How many viewers may have packed files unpacked at a time: who gets [`Step::Queued`] waits for its turn here.
+    fn unpacking(&self) -> Arc<Semaphore>;
 }
 
 /// One viewer's way through earlier lines.
@@ -39,6 +42,9 @@ pub trait Replay: Send + Debug {
 
     /// The same, where nothing has to be read for it; else none.
     fn step_without_reading(&mut self, past: &Arc<dyn Past>, target: &Arc<Position>) -> Option<Step>;
+
+    /// It may have files unpacked, from the next step on and for as long as it has any.
+    fn may_unpack(&mut self, turn: OwnedSemaphorePermit);
 }
 
 /// What a step came to.
@@ -54,6 +60,8 @@ pub enum Step {
     Ahead(Arc<Position>),
     /// The target can't be reached before the source has looked again.
     Waiting,
+    /// It is to wait for its turn to have a file unpacked.
+    Queued,
     /// Where the viewer wants to begin, or go on, can't be found.
     Gap,
 }

@@ -734,3 +734,35 @@ async fn a_new_file_that_begins_like_the_packed_one_is_not_taken_for_it() {
         assert_eq!(viewer.lines_to("of the new file").await, expected);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_resume_in_a_packed_file_wait_for_their_turn_and_miss_nothing() {
+    let server = TestServer::with(|config| {
+        config.limits.stall_timeout = Span::secs(60);
+        config.limits.send_buffer = Size(64 << 10);
+    })
+    .await;
+    let lines = many(1..=60_000);
+    let mut log = server.log("a.log");
+    write(&mut log, &lines[..10]);
+    let position = position_behind(&server, &lines[9]).await;
+    write(&mut log, &lines[10..]);
+    let server = server
+        .restarted(|config| config.limits.stall_timeout = Span::secs(60))
+        .await;
+    log.rename(".1");
+    run("gzip", &[server.path("a.log.1").to_str().unwrap()]);
+    server.log("a.log").lines(["new"]);
+    let mut expected = lines[10..].to_vec();
+    expected.extend(["<rotated>".to_owned(), "new".to_owned()]);
+    // More than are served at a time, and for longer than a place is looked for: the first ones read nothing for now.
+    let mut viewers = Vec::new();
+    for _ in 0..40 {
+        viewers.push(since(&server, &position).await);
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    for viewer in &mut viewers {
+        let got = viewer.lines_to("new").await;
+        assert!(got == expected, "{} lines, first {:?}", got.len(), got.first());
+    }
+}

@@ -11,7 +11,6 @@ use super::super::content::Content;
 use super::super::file::FileId;
 use super::super::generation::{Generation, Rules, Step};
 use super::held::{Held, Version};
-use super::lineage::Lineage;
 use crate::archive::LogFile;
 use crate::chunk::Lines;
 use crate::decode::Decoder;
@@ -62,8 +61,8 @@ pub(super) struct Lane {
     place: Place,
     /// A reader in the middle of a line of many megabytes.
     reader: Option<Box<Generation>>,
-    /// Held for as long as a packed file is read.
-    _unpacking: Option<OwnedSemaphorePermit>,
+    /// Its viewer's turn to have files unpacked, where this is such a file.
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Lane {
@@ -76,7 +75,7 @@ impl Lane {
             decoder: held.decoder().unwrap_or(Decoder::UTF_8),
             place: place.in_copy(held.identity()),
             reader: None,
-            _unpacking: None,
+            turn: None,
         }
     }
 
@@ -84,14 +83,19 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// What looking at the file returns; `WouldBlock` where it has to wait for its turn to be unpacked.
-    pub(super) fn sibling(file: &LogFile, place: Option<Place>, lineage: &Lineage) -> io::Result<Self> {
+    /// What looking at the file returns; `ResourceBusy` where it is packed and it is not the viewer's turn.
+    pub(super) fn sibling(
+        file: &LogFile,
+        place: Option<Place>,
+        turn: Option<&Arc<OwnedSemaphorePermit>>,
+    ) -> io::Result<Self> {
         let metadata = file.source.file().metadata()?;
         let identity = Identity::of(&metadata);
-        let (content, unpacking) = match file.source.unpack()? {
+        let (content, turn) = match file.source.unpack()? {
             Some(stream) => {
-                let leave = lineage.leave_to_unpack()?;
-                (Content::packed(Arc::clone(file.source.file()), stream), Some(leave))
+                let turn = turn.ok_or(io::ErrorKind::ResourceBusy)?;
+                let content = Content::packed(Arc::clone(file.source.file()), stream);
+                (content, Some(Arc::clone(turn)))
             }
             None => (Content::Plain(Arc::clone(file.source.file())), None),
         };
@@ -103,7 +107,7 @@ impl Lane {
             decoder: file.decoder,
             place: place.map_or_else(|| Place::start_of(identity), |place| place.in_copy(identity)),
             reader: None,
-            _unpacking: unpacking,
+            turn,
         })
     }
 
@@ -113,6 +117,10 @@ impl Lane {
 
     pub(super) fn is(&self, held: &Arc<Held>) -> bool {
         matches!(&self.origin, Origin::Held(own, _) if Arc::ptr_eq(own, held))
+    }
+
+    pub(super) fn turn(&self) -> Option<&Arc<OwnedSemaphorePermit>> {
+        self.turn.as_ref()
     }
 
     pub(super) fn id(&self) -> FileId {

@@ -1,11 +1,10 @@
 //! What the tailer of one name keeps for those who catch up.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::super::generation::Generation;
 use super::cache::{self, Cache};
@@ -24,8 +23,8 @@ const READERS: usize = 4;
 /// Files of one name that are held open for those who are far behind: who is further behind finds the next ones on disk,
 /// as after a restart.
 const MAX_HELD: usize = 16;
-/// Packed files that are read at a time for those who catch up, each with a decoder of its own of up to 8 MiB. Others wait
-/// for their turn.
+/// Viewers that catch up in packed files at a time, each with a decoder of its own of up to 8 MiB. Others wait for their
+/// turn.
 const MAX_UNPACKING: usize = 16;
 
 /// What all files of a mounted file system share.
@@ -152,17 +151,6 @@ impl Lineage {
         self.settings.current()
     }
 
-    /// Leave to unpack one more file, until it is dropped.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` where as many are being unpacked as may be.
-    pub(super) fn leave_to_unpack(&self) -> io::Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.shared.unpacking)
-            .try_acquire_owned()
-            .map_err(|_| io::ErrorKind::WouldBlock.into())
-    }
-
     pub(super) fn unpacked(&self) -> &Arc<Unpacked> {
         &self.shared.unpacked
     }
@@ -185,5 +173,9 @@ impl Past for Lineage {
 
     fn permits(&self) -> Arc<Semaphore> {
         Arc::clone(&self.shared.permits)
+    }
+
+    fn unpacking(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.shared.unpacking)
     }
 }

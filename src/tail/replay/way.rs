@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -39,6 +40,8 @@ pub(super) struct Way {
     /// Behind the last chunk that was read: where the next one begins, also if that is in a copy of the file by now.
     end: Option<Arc<Position>>,
     cache: cache::Reader,
+    /// Its turn to have files unpacked, until it has one.
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What a step works with.
@@ -47,6 +50,8 @@ struct Surroundings<'a> {
     files: Files,
     target: &'a Position,
     max_line: usize,
+    /// The viewer's turn to have files unpacked.
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Surroundings<'_> {
@@ -84,6 +89,7 @@ impl Way {
             ready: VecDeque::new(),
             end: None,
             cache,
+            turn: None,
         }
     }
 
@@ -363,7 +369,7 @@ impl Way {
                             Some(held) => Lane::held(held, held.start()),
                             // The tailer has yet to find it.
                             None if file.age == 0 => return Ok(Step::Waiting),
-                            None => Lane::sibling(&file, None, around.lineage)?,
+                            None => Lane::sibling(&file, None, around.turn.as_ref())?,
                         }
                     }
                     None => Lane::held(around.files.oldest(), around.files.oldest().start()),
@@ -497,12 +503,16 @@ fn find_on_disk(place: &Place, around: &Surroundings<'_>, archive: &mut Option<A
         Some(held) => Ok(Some(Lane::held(held, *place))),
         // The tailer has yet to find it.
         None if file.age == 0 => Err(io::ErrorKind::WouldBlock.into()),
-        None => Lane::sibling(&file, Some(*place), around.lineage).map(Some),
+        None => Lane::sibling(&file, Some(*place), around.turn.as_ref()).map(Some),
     }
 }
 
 /// What the tailer of a channel keeps for those who catch up; nothing else feeds channels from files.
-fn surroundings<'a>(past: &'a Arc<dyn Past>, target: &'a Position) -> Option<Surroundings<'a>> {
+fn surroundings<'a>(
+    past: &'a Arc<dyn Past>,
+    target: &'a Position,
+    turn: Option<Arc<OwnedSemaphorePermit>>,
+) -> Option<Surroundings<'a>> {
     let past: &dyn Any = &**past;
     let lineage = past.downcast_ref::<Lineage>()?;
     let max_line = lineage.config().stream.max_line.0;
@@ -511,16 +521,24 @@ fn surroundings<'a>(past: &'a Arc<dyn Past>, target: &'a Position) -> Option<Sur
         files: lineage.files()?,
         target,
         max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
+        turn,
     })
 }
 
 impl Replay for Way {
     fn step(&mut self, past: &Arc<dyn Past>, target: &Arc<Position>) -> Step {
-        let Some(around) = surroundings(past, target) else {
+        // One turn for all its files: who waited for a second one while it has the first could wait for ever.
+        let lanes = self.current.iter().chain(&self.draining);
+        let turn = self
+            .turn
+            .take()
+            .or_else(|| lanes.filter_map(Lane::turn).next().cloned());
+        let Some(around) = surroundings(past, target, turn) else {
             return Step::Gap;
         };
         match self.try_step(&around) {
             Ok(step) => step,
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Step::Queued,
             // It was looked for as long as one may before others have their turn.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Step::Working,
             Err(error) => {
@@ -534,10 +552,14 @@ impl Replay for Way {
         if self.start.is_some() {
             return None;
         }
-        let around = surroundings(past, target)?;
+        let around = surroundings(past, target, None)?;
         match self.ready.pop_front() {
             Some(chunk) => Some(self.hand_out(chunk, &around)),
             None => self.cached_step(&around),
         }
+    }
+
+    fn may_unpack(&mut self, turn: OwnedSemaphorePermit) {
+        self.turn = Some(Arc::new(turn));
     }
 }
