@@ -15,6 +15,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::http::header::RETRY_AFTER;
@@ -97,7 +98,8 @@ impl Watch {
         })
     }
 
-    /// Prints until it can't go on, or nobody reads what it prints.
+    /// Prints until it can't go on, or nobody reads what it prints. Needs a runtime of several threads, as it blocks while
+    /// it prints.
     ///
     /// # Errors
     ///
@@ -141,7 +143,8 @@ impl Watch {
                 None => return End::Later(format!("the connection to {shown} is lost"), None),
             };
             let printed = match frame {
-                Frame::Text(text) => self.message(&text, backoff),
+                // Writing may take as long as a pager likes; meanwhile another thread has to hear signals.
+                Frame::Text(text) => block_in_place(|| self.message(&text, backoff)),
                 Frame::Close(Some(close)) if close.code == CloseCode::Policy => {
                     return End::Never(Failure::other(format!("the server refuses: {}", close.reason)));
                 }

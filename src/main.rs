@@ -89,7 +89,6 @@ fn watch(args: &WatchArgs) -> ExitCode {
         Ok(watch) => watch,
         Err(failure) => return fail(failure.status, &failure.message),
     };
-    // One thread writes, which may take as long as a pager likes; this one waits for signals.
     let built = runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -321,6 +321,22 @@ async fn an_output_that_nobody_reads_is_the_end_and_one_that_waits_is_not() {
     assert_eq!(watching.status().await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_is_heard_while_nobody_reads() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(["first"]);
+    let mut watching = Watching::with(server.address, &[], |command| {
+        command.stdout(Stdio::piped());
+    });
+    let mut read = [0; 6];
+    watching.child.stdout.as_mut().unwrap().read_exact(&mut read).unwrap();
+    // Ten times what a pipe holds.
+    log.write("\n".repeat(700_000));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(watching.interrupt().await, 0);
+}
+
 #[tokio::test]
 async fn a_terminal_gets_colours_and_no_other_control_characters() {
     let server = TestServer::start().await;
