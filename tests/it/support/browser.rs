@@ -95,13 +95,18 @@ impl Browser {
         self.page.execute(script, vec![]).await.unwrap()
     }
 
-    /// Runs a script until it returns true.
+    /// Runs a script until it returns true. One that fails has not found yet what it looks at: the page may be about to
+    /// make it.
     pub async fn until(&self, what: &str, script: &str) {
         let begun = Instant::now();
-        while self.run(script).await != json!(true) {
+        loop {
+            let answer = self.page.execute(script, vec![]).await;
+            if answer.as_ref().is_ok_and(|answer| *answer == json!(true)) {
+                return;
+            }
             if begun.elapsed() > SOON {
                 let shown = self.run("return document.body.innerText").await;
-                panic!("waited in vain until {what}; the page shows {shown}");
+                panic!("waited in vain until {what}, last {answer:?}; the page shows {shown}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
