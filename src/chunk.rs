@@ -222,8 +222,17 @@ struct Forms {
 }
 
 /// Lines, or an event between lines, in the order in which viewers see them.
+///
+/// What all who take it write to comes first, beside the counts of its `Arc`: cores that serve viewers pass this one line
+/// of their caches to each other, and have the others for themselves.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Chunk {
+    /// Viewers to whom it was handed whole.
+    taken: AtomicUsize,
+    /// With so many of them it counts as sent; never with 0.
+    quorum: usize,
+    read_at: Option<Instant>,
     /// What happened, and what a person is told of it.
     event: Option<(Event, String)>,
     frames: Bytes,
@@ -233,13 +242,8 @@ pub struct Chunk {
     numbers: Option<Numbers>,
     /// Whether it went to all viewers.
     published: bool,
-    read_at: Option<Instant>,
     /// The other forms, each made when it is first asked for.
     forms: Forms,
-    /// Viewers to whom it was handed whole.
-    taken: AtomicUsize,
-    /// With so many of them it counts as sent; never with 0.
-    quorum: usize,
 }
 
 impl Chunk {

@@ -3,21 +3,17 @@
 //! A server has a recorder of its own, so that several in one process do not count into each other. The handles are
 //! made at the start, which is also what makes every series with a fixed label set visible at 0 from then on.
 
-use std::sync::Arc;
+mod deliveries;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-    with_local_recorder,
-};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Upper ends of the buckets of `tailcast_delivery_seconds`, in seconds: from one write on an idle machine to a viewer
-/// that the backlog (64 MiB) keeps for seconds.
-const DELIVERY_BUCKETS: [f64; 14] = [
-    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-];
+use deliveries::Deliveries;
 
 /// The beginning of the sample of the processor time.
 const CPU_SECONDS: &str = "\nprocess_cpu_seconds_total ";
@@ -98,6 +94,8 @@ pub struct Metrics {
     /// Files being tailed now.
     pub tailers: Gauge,
     rejections: [Counter; 7],
+    /// Of each file that ever was on the allow-list, as counters never go back.
+    files: Mutex<BTreeMap<String, Arc<FileMetrics>>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -106,16 +104,10 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-impl Metrics {
+impl Default for Metrics {
     /// Declares everything that does not depend on a file.
-    ///
-    /// # Errors
-    ///
-    /// Where the exporter does not take the buckets.
-    pub fn new() -> Result<Self, BuildError> {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full("tailcast_delivery_seconds".to_owned()), &DELIVERY_BUCKETS)?
-            .build_recorder();
+    fn default() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
         let process = metrics_process::Collector::default();
         let (tailers, rejections) = with_local_recorder(&recorder, || {
             describe();
@@ -132,16 +124,29 @@ impl Metrics {
                 Rejection::ALL.map(|(_, reason)| rejected(reason)),
             )
         });
-        Ok(Self {
+        Self {
             recorder,
             process,
             tailers,
             rejections,
-        })
+            files: Mutex::default(),
+        }
+    }
+}
+
+impl Metrics {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Arc<FileMetrics>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Declares what is counted for one file of the allow-list.
     pub fn of_file(&self, file: &str) -> Arc<FileMetrics> {
+        let mut files = self.files();
+        let metrics = files.entry(file.to_owned()).or_insert_with(|| self.declare(file));
+        Arc::clone(metrics)
+    }
+
+    fn declare(&self, file: &str) -> Arc<FileMetrics> {
         let file = file.to_owned();
         with_local_recorder(&self.recorder, || {
             let protocol = |protocol: &'static str| ProtocolMetrics {
@@ -162,7 +167,7 @@ impl Metrics {
                 lines_delivered: counter!("tailcast_lines_delivered_total", "file" => file.clone()),
                 bytes_delivered: counter!("tailcast_bytes_delivered_total", "file" => file.clone()),
                 lines_dropped: counter!("tailcast_lines_dropped_total", "file" => file.clone()),
-                delivery: histogram!("tailcast_delivery_seconds", "file" => file.clone()),
+                deliveries: Deliveries::new(),
                 truncated: event("truncated"),
                 rotated: event("rotated"),
                 removed: event("removed"),
@@ -189,6 +194,11 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
         with_local_recorder(&self.recorder, || self.process.collect());
+        let files = self.files();
+        for file in files.values() {
+            file.lines_delivered.absolute(file.deliveries.lines());
+            file.bytes_delivered.absolute(file.deliveries.bytes());
+        }
         let mut text = self.recorder.handle().render();
         // Counters of the facade are whole numbers, which makes of processor seconds a staircase.
         let used = clock_gettime(ClockId::ProcessCPUTime);
@@ -198,12 +208,9 @@ impl Metrics {
             let hundredths = used.tv_nsec / 10_000_000;
             text.replace_range(value..value + len, &format!("{}.{hundredths:02}", used.tv_sec));
         }
+        let deliveries = files.iter().map(|(name, file)| (name.as_str(), &file.deliveries));
+        deliveries::push_histogram(deliveries, &mut text);
         text
-    }
-
-    /// Folds observations into their buckets; without it an unscraped histogram grows with each of them.
-    pub fn fold(&self) {
-        self.recorder.handle().run_upkeep();
     }
 }
 
@@ -221,12 +228,10 @@ pub struct FileMetrics {
     pub lines_read: Counter,
     /// Bytes that the tailer read live.
     pub bytes_read: Counter,
-    /// Lines handed to the kernel for viewers.
-    pub lines_delivered: Counter,
-    /// Bytes handed to the kernel for viewers.
-    pub bytes_delivered: Counter,
+    deliveries: Deliveries,
+    lines_delivered: Counter,
+    bytes_delivered: Counter,
     lines_dropped: Counter,
-    delivery: Histogram,
     /// Truncations seen.
     pub truncated: Counter,
     /// Rotations seen.
@@ -276,9 +281,14 @@ impl FileMetrics {
         .increment(1);
     }
 
+    /// Lines and bytes were handed to the kernel for a viewer.
+    pub fn delivered(&self, lines: u64, bytes: u64) {
+        self.deliveries.add(lines, bytes);
+    }
+
     /// A write to a viewer ended that began with a chunk read at `read_at`.
-    pub fn delivered(&self, read_at: Instant) {
-        self.delivery.record(read_at.elapsed());
+    pub fn delivered_since(&self, read_at: Instant) {
+        self.deliveries.observe(read_at.elapsed());
     }
 }
 
@@ -309,11 +319,6 @@ fn describe() {
         "Bytes handed to the kernel for viewers."
     );
     describe_counter!("tailcast_lines_dropped_total", "Lines that slow viewers were not sent.");
-    describe_histogram!(
-        "tailcast_delivery_seconds",
-        Unit::Seconds,
-        "From the read of a chunk to the end of its write to a viewer."
-    );
     describe_gauge!("tailcast_tailers", "Files being tailed now.");
     describe_counter!("tailcast_file_events_total", "What happened to files.");
     describe_gauge!("tailcast_build_info", "Version and source revision of the program.");
@@ -325,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_series_is_there_from_the_start_at_zero() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::default();
         let file = metrics.of_file("a.log");
         let text = metrics.render();
         for series in [
@@ -353,7 +358,7 @@ mod tests {
         file.opened(Protocol::V1);
         file.closed(Protocol::V1, Ending::Slow, 7);
         file.opened(Protocol::Sse);
-        file.delivered(Instant::now());
+        file.delivered_since(Instant::now());
         let text = metrics.render();
         assert!(text.contains("tailcast_connections_closed_total{file=\"a.log\",reason=\"slow\"} 1"));
         assert!(text.contains("tailcast_connections_opened_total{file=\"a.log\",protocol=\"v1\"} 1"));

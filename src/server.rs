@@ -42,8 +42,8 @@ const HTTP_BUFFER_BYTES: usize = 8 << 10;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, mostly for want of descriptors: trying on at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often observations are folded into their buckets.
-const FOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked for what was unpacked and is not used any more.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a stopping server waits for the reader's last look: a storage that hangs must not hold it up.
 const READER_STOP: Duration = Duration::from_millis(500);
 /// How long a stopping server takes in all; 5 s are promised.
@@ -109,8 +109,7 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|error| StartError::Listen { address, error })?;
-        let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
-        let metrics = Arc::new(metrics);
+        let metrics = Arc::<Metrics>::default();
         let reader = Arc::new(Reader::new(Arc::clone(&metrics), wakeups));
         let settings = Settings::new(config);
         let source: Arc<dyn Source> = Arc::clone(&reader) as Arc<dyn Source>;
@@ -185,12 +184,11 @@ fn listen(address: SocketAddr, send_buffer: Size) -> io::Result<TcpListener> {
 async fn accept(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken) {
     let router = http::router(Arc::clone(app));
     let places = Places::default();
-    let mut fold = interval(FOLD_INTERVAL);
+    let mut tidy = interval(TIDY_INTERVAL);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = fold.tick() => {
-                app.metrics.fold();
+            _ = tidy.tick() => {
                 app.unpacked.drop_unused();
                 continue;
             }

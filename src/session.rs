@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub fn part(self, end: &End) -> Closing<S> {
         let metrics = self.subscription.channel().metrics().clone();
         let (sent, whole) = self.outbox.lines_within_current();
-        metrics.lines_delivered.increment(sent);
+        metrics.delivered(sent, 0);
         let lost = match end {
             End::Slow => self.outbox.lines_lost(&self.subscription),
             _ => 0,

@@ -71,8 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Closing<S> {
             return;
         }
         if let Some((metrics, lines)) = &self.counted {
-            metrics.bytes_delivered.increment(self.last.len() as u64);
-            metrics.lines_delivered.increment(*lines);
+            metrics.delivered(*lines, self.last.len() as u64);
         }
         self.last = Vec::new();
         let answer_by = match self.patience {

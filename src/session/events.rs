@@ -123,12 +123,13 @@ impl Events {
                 Next::Overrun => return End::Slow,
             };
             let bytes = chunk.frames(Form::Sse { backlog }).clone();
+            let len = bytes.len() as u64;
             *current = Some(Waiting::of(&chunk));
             if let Err(end) = self.hand_out(bytes).await {
                 return end;
             }
             *current = None;
-            self.took(&chunk);
+            self.took(&chunk, len);
             match chunk.event() {
                 Some(Event::Removed) => return End::Removed,
                 Some(Event::Shutdown) => return End::Shutdown,
@@ -165,14 +166,11 @@ impl Events {
         }
     }
 
-    fn took(&mut self, chunk: &Chunk) {
-        let channel = self.subscription.channel();
-        let metrics = channel.metrics();
-        metrics.lines_delivered.increment(chunk.lines());
-        let bytes = chunk.frames(Form::Sse { backlog: false }).len();
-        metrics.bytes_delivered.increment(bytes as u64);
+    fn took(&mut self, chunk: &Chunk, bytes: u64) {
+        let metrics = self.subscription.channel().metrics();
+        metrics.delivered(chunk.lines(), bytes);
         if let Some(read_at) = chunk.read_at() {
-            metrics.delivered(read_at);
+            metrics.delivered_since(read_at);
         }
         self.position = Some(chunk.span().end.as_ref().clone());
         self.subscription.took(chunk);

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::chunk::{Chunk, Event, Form, LineNumber};
@@ -132,19 +133,19 @@ impl Outbox {
         transport: &mut Transport<S>,
         subscription: &mut Subscription,
     ) -> Poll<Flushed> {
-        let mut gathered = self.gather(subscription);
+        let gathered = self.gather(subscription);
         if self.overrun {
-            [self.current, ..] = gathered;
+            self.current = gathered.into_iter().next();
             return Poll::Ready(Flushed::Overrun);
         }
         match self.poll_write(cx, transport, &gathered) {
-            Poll::Ready(Ok(sent)) => Poll::Ready(Flushed::Wrote(self.consume(sent, &mut gathered, subscription))),
+            Poll::Ready(Ok(sent)) => Poll::Ready(Flushed::Wrote(self.consume(sent, gathered, subscription))),
             Poll::Ready(Err(error)) => {
-                [self.current, ..] = gathered;
+                self.current = gathered.into_iter().next();
                 Poll::Ready(Flushed::Failed(error))
             }
             Poll::Pending => {
-                self.consume(0, &mut gathered, subscription);
+                self.consume(0, gathered, subscription);
                 Poll::Pending
             }
         }
@@ -152,24 +153,22 @@ impl Outbox {
 
     /// The current chunk and all that wait behind it, up to one that ends the stream.
     fn gather(&mut self, subscription: &mut Subscription) -> Gathered {
-        let mut gathered = [const { None }; MAX_CHUNKS];
+        let mut gathered = Gathered::new();
         if !self.fill(subscription) {
             return gathered;
         }
         let mut next = self.current.take();
         let mut own = 0;
-        for (index, slot) in gathered.iter_mut().enumerate() {
-            let Some(parcel) = next.take() else {
-                break;
-            };
-            if index > 0 && !parcel.chunk.has(parcel.form) {
-                // A form that must be made takes a while: one at a time, and only when there is room for it.
-                next = Some(parcel);
+        while let Some(parcel) = next.take() {
+            // A form that must be made takes a while: one at a time, and only when there is room for it.
+            let ready = gathered.is_empty() || parcel.chunk.has(parcel.form);
+            if gathered.is_full() || !ready {
+                subscription.give_back(parcel.chunk);
                 break;
             }
             let ends_stream = parcel.chunk.event().is_some_and(Event::ends_stream);
             own += usize::from(!parcel.chunk.is_published());
-            *slot = Some(parcel);
+            gathered.push(parcel);
             if ends_stream || own >= MAX_OWN_CHUNKS {
                 break;
             }
@@ -182,10 +181,6 @@ impl Outbox {
                 Next::Nothing => {}
             }
         }
-        // Taken for a slot that it did not get.
-        if let Some(parcel) = next {
-            subscription.give_back(parcel.chunk);
-        }
         gathered
     }
 
@@ -195,31 +190,29 @@ impl Outbox {
         transport: &mut Transport<S>,
         gathered: &'a Gathered,
     ) -> Poll<io::Result<usize>> {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut count = 0;
+        let mut slices = ArrayVec::<_, MAX_SLICES>::new();
         let mut add = |bytes: &'a [u8]| {
-            if let Some(slice) = slices.get_mut(count).filter(|_| !bytes.is_empty()) {
-                *slice = IoSlice::new(bytes);
-                count += 1;
+            if !bytes.is_empty() {
+                slices.push(IoSlice::new(bytes));
             }
         };
         let (before_control, after_control) = self.split_current(gathered);
         add(before_control);
         add(self.control.get(self.control_sent..).unwrap_or_default());
         add(after_control);
-        for parcel in gathered.iter().skip(1).map_while(Option::as_ref) {
+        for parcel in gathered.iter().skip(1) {
             add(parcel.frames());
         }
-        match slices.get(..count) {
+        match slices.as_slice() {
             // Chunks without bytes, such as an event that the plain protocol does not tell.
-            None | Some([]) => Poll::Ready(Ok(0)),
-            Some(parts) => transport.poll_write(cx, parts),
+            [] => Poll::Ready(Ok(0)),
+            parts => transport.poll_write(cx, parts),
         }
     }
 
     /// The rest of the current chunk, split where control frames may go out.
     fn split_current<'a>(&self, gathered: &'a Gathered) -> (&'a [u8], &'a [u8]) {
-        let Some(parcel) = gathered.first().and_then(Option::as_ref) else {
+        let Some(parcel) = gathered.first() else {
             return (&[], &[]);
         };
         let rest = parcel.frames().get(self.offset..).unwrap_or_default();
@@ -232,14 +225,12 @@ impl Outbox {
 
     /// Accounts for bytes that went out, in the order in which [`poll_write`](Self::poll_write) put them, and gives
     /// back what was not begun. Returns the event that ends the stream, where it was sent.
-    fn consume(&mut self, mut sent: usize, gathered: &mut Gathered, subscription: &mut Subscription) -> Option<Event> {
-        let channel = Arc::clone(subscription.channel());
-        let metrics = channel.metrics();
+    fn consume(&mut self, mut sent: usize, gathered: Gathered, subscription: &mut Subscription) -> Option<Event> {
         let uncounted = self.uncounted.min(sent);
         self.uncounted -= uncounted;
-        metrics.bytes_delivered.increment((sent - uncounted) as u64);
+        let bytes = (sent - uncounted) as u64;
 
-        let before_control = self.split_current(gathered).0.len().min(sent);
+        let before_control = self.split_current(&gathered).0.len().min(sent);
         self.offset += before_control;
         sent -= before_control;
         let control = (self.control.len() - self.control_sent).min(sent);
@@ -252,7 +243,8 @@ impl Outbox {
 
         let mut event = None;
         let mut read_at = None;
-        let mut waiting = gathered.iter_mut().filter_map(Option::take);
+        let mut lines = 0;
+        let mut waiting = gathered.into_iter();
         for parcel in waiting.by_ref() {
             let rest = parcel.frames().len() - self.offset;
             if sent < rest || rest > 0 && sent == 0 {
@@ -273,14 +265,16 @@ impl Outbox {
             }
             read_at = read_at.or(chunk.read_at());
             event = chunk.event();
-            metrics.lines_delivered.increment(chunk.lines());
+            lines += chunk.lines();
             subscription.took(&chunk);
         }
         for parcel in waiting.rev() {
             subscription.give_back(parcel.chunk);
         }
+        let metrics = subscription.channel().metrics();
+        metrics.delivered(lines, bytes);
         if let Some(read_at) = read_at {
-            metrics.delivered(read_at);
+            metrics.delivered_since(read_at);
         }
         event
     }
@@ -328,5 +322,5 @@ impl Outbox {
     }
 }
 
-/// What one write is made of; filled from the front.
-type Gathered = [Option<Parcel>; MAX_CHUNKS];
+/// What one write is made of.
+type Gathered = ArrayVec<Parcel, MAX_CHUNKS>;

@@ -99,7 +99,7 @@ async fn a_backlog_on_disk_waits_for_the_fastest_viewer_and_for_no_slower_one() 
         ..Config::default()
     });
     let source: Arc<dyn Source> = Arc::new(ByHand);
-    let registry = Registry::new(&settings, &Metrics::new().unwrap(), &source);
+    let registry = Registry::new(&settings, &Metrics::default(), &source);
     let channel = registry.channel("a.log").unwrap();
     let mut fast = channel.subscribe(Start::History).await.unwrap();
     let slow = channel.subscribe(Start::History).await.unwrap();
