@@ -249,8 +249,8 @@ impl Archive {
         Ok(index.map(|index| index + 1))
     }
 
-    /// Finds the file that a position is in: the one of the same inode first; then a packed one, as packing makes another
-    /// inode of it; then the current one, which may have been put in the place of one that began alike; then copies. Of
+    /// Finds the file that a position is in: the same one first; then a packed one, as packing makes another file of it;
+    /// then the current one, which may have been put in the place of one that began alike; then copies. Of
     /// several the youngest whose bytes agree. None where it can't be found any more.
     ///
     /// # Errors
@@ -258,18 +258,16 @@ impl Archive {
     /// As of [`older`](Self::older).
     pub(crate) fn locate(&mut self, position: &Position, budget: &Budget) -> io::Result<Option<(LogFile, Place)>> {
         let place = *position.current();
-        let current_inode = self.current.as_ref().map(|current| current.source.identity().inode);
-        if current_inode == Some(place.inode())
+        let current = self.current.as_ref().map(|current| current.source.identity());
+        let is_in_current = current.is_some_and(|current| place.is_of(current));
+        if is_in_current
             && let Some(current) = self.current.clone()
             && current.source.holds(&place, budget)?
         {
             return Ok(Some((current, place)));
         }
         let list = &self.siblings()?.list;
-        let is_same = |age: &usize| {
-            list.get(age - 1)
-                .is_some_and(|sibling| sibling.id.inode() == place.inode())
-        };
+        let is_same = |age: &usize| list.get(age - 1).is_some_and(|sibling| place.is_of(sibling.identity));
         let is_packed = |age: &usize| {
             list.get(age - 1)
                 .is_some_and(|sibling| sibling.packing() != Packing::Plain)
@@ -277,7 +275,7 @@ impl Archive {
         let (mut ages, others): (Vec<usize>, Vec<usize>) = (1..=list.len()).partition(is_same);
         let (packed, copies): (Vec<usize>, Vec<usize>) = others.into_iter().partition(is_packed);
         ages.extend(packed);
-        if current_inode != Some(place.inode()) {
+        if !is_in_current {
             ages.push(0);
         }
         ages.extend(copies);

@@ -14,12 +14,12 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The head of a file: as much of it as an offset has before it, up to this.
 pub const HEAD_BYTES: usize = 1024;
@@ -36,13 +36,13 @@ const CHECKSUM_BYTES: usize = 4;
 /// resuming.
 pub const MAX_PLACES: usize = 5;
 
-/// Which file it is, as far as a number tells.
+/// Which file it is, as far as can be told without its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The number of the inode.
     pub inode: u64,
     /// When it was made, in nanoseconds since 1970; 0 where the file system does not tell. It tells a file from a later
-    /// one that got its inode.
+    /// one that got its inode, as ext4 gives it to the next one.
     pub born: u64,
 }
 
@@ -53,10 +53,20 @@ impl Identity {
             .created()
             .ok()
             .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Self::new(metadata.ino(), born)
+    }
+
+    /// The identity of the file of an inode that was made so long after 1970.
+    pub(crate) fn new(inode: u64, born: Option<Duration>) -> Self {
         Self {
-            inode: metadata.ino(),
+            inode,
             born: born.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0)),
         }
+    }
+
+    /// Both as one number.
+    fn number(self) -> u64 {
+        xxh3_64_with_seed(&self.inode.to_le_bytes(), self.born)
     }
 }
 
@@ -75,7 +85,8 @@ pub enum Within {
 /// A place in one file. The default is one in none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Place {
-    inode: u64,
+    /// The [`Identity`] of the file, as a number.
+    file: u64,
     offset: u64,
     head: u64,
     marker: u64,
@@ -90,15 +101,10 @@ impl Place {
     pub fn new(file: Identity, offset: u64, within: Within, head: &[u8], before: &[u8]) -> Self {
         let marker = before.get(marker_start(before)..).unwrap_or_default();
         Self {
-            inode: file.inode,
+            file: file.number(),
             offset,
             head: xxh3_64(head.get(..Self::head_len(offset)).unwrap_or(head)),
-            // Where there are no bytes, the time of its birth stands for them.
-            marker: if offset == 0 {
-                hash_of_birth(file)
-            } else {
-                xxh3_64(marker)
-            },
+            marker: xxh3_64(marker),
             within,
         }
     }
@@ -119,9 +125,9 @@ impl Place {
         Ok(Self::new(identity, offset, within, &head, &before))
     }
 
-    /// The inode of the file, which another one has once it was compressed or copied.
-    pub fn inode(&self) -> u64 {
-        self.inode
+    /// Whether it is in this file, and not in a copy of it or what it was compressed from.
+    pub fn is_of(&self, file: Identity) -> bool {
+        self.file == file.number()
     }
 
     /// Bytes of the file before the place.
@@ -144,10 +150,9 @@ impl Place {
         usize::try_from(offset).map_or(MAX_MARKER_BYTES, |offset| offset.min(MAX_MARKER_BYTES))
     }
 
-    /// Whether a file of this inode can be the one, without looking at bytes: at the very beginning there are none, and
-    /// only the same file will do.
+    /// Whether it is the very beginning of this file: there are no bytes to look at, and only the same file will do.
     pub fn is_at_start_of(&self, file: Identity) -> bool {
-        self.offset == 0 && self.inode == file.inode && self.marker == hash_of_birth(file)
+        self.offset == 0 && self.is_of(file)
     }
 
     /// Whether a file that begins with `head` (see [`head_len`](Self::head_len)) can be the one. Says yes to any at the
@@ -166,7 +171,7 @@ impl Place {
     /// The same place in a file that holds the same bytes.
     pub fn in_copy(&self, copy: Identity) -> Self {
         Self {
-            inode: copy.inode,
+            file: copy.number(),
             ..*self
         }
     }
@@ -194,7 +199,7 @@ impl Place {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        for number in [self.inode, self.offset, self.head, self.marker] {
+        for number in [self.file, self.offset, self.head, self.marker] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.push(match self.within {
@@ -207,7 +212,7 @@ impl Place {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (numbers, within) = bytes.split_first_chunk::<32>()?;
         let (numbers, _) = numbers.as_chunks::<8>();
-        let [inode, offset, head, marker] = *numbers else {
+        let [file, offset, head, marker] = *numbers else {
             return None;
         };
         let within = match within {
@@ -220,7 +225,7 @@ impl Place {
         // No file is longer than an `off_t` can tell.
         i64::try_from(offset).ok()?;
         Some(Self {
-            inode: u64::from_le_bytes(inode),
+            file: u64::from_le_bytes(file),
             offset,
             head: u64::from_le_bytes(head),
             marker: u64::from_le_bytes(marker),
@@ -235,10 +240,6 @@ fn hashes(offset: u64, head: &[u8], before: &[u8]) -> Option<(u64, u64)> {
     let before = before.get(before.len().checked_sub(Place::before_len(offset))?..)?;
     let marker = before.get(marker_start(before)..)?;
     Some((xxh3_64(head), xxh3_64(marker)))
-}
-
-fn hash_of_birth(file: Identity) -> u64 {
-    xxh3_64(&file.born.to_le_bytes())
 }
 
 /// Where the marker begins in the bytes before an offset: with the last full line, or with
@@ -437,7 +438,7 @@ mod tests {
         let position = Position::in_current(place);
         assert_eq!(
             position.to_string(),
-            "AQcAAAAAAAAABAAAAAAAAAAvU13xnnO2oi9TXfGec7aiAfbJxTw"
+            "AQ4Oo2FN3PyRBAAAAAAAAAAvU13xnnO2oi9TXfGec7aiASO20dM"
         );
     }
 
@@ -556,8 +557,8 @@ mod tests {
     fn places() -> impl Strategy<Value = Place> {
         let within = prop_oneof![Just(Within::Nothing), Just(Within::PartialLine), Just(Within::CutLine)];
         (any::<u64>(), 0..=i64::MAX as u64, any::<u64>(), any::<u64>(), within).prop_map(
-            |(inode, offset, head, marker, within)| Place {
-                inode,
+            |(file, offset, head, marker, within)| Place {
+                file,
                 offset,
                 head,
                 marker,

@@ -5,17 +5,19 @@
 //! read another file.
 
 use std::collections::HashSet;
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Statx, StatxFlags, makedev, openat, statat, statx};
 
 use super::names::{Packing, Scheme, Suffix};
 use super::source::FileId;
+use crate::position::Identity;
 
 /// Siblings that are known of a log, the youngest ones.
 const MAX_SIBLINGS: usize = 1000;
@@ -28,7 +30,47 @@ pub(super) struct Sibling {
     name: CString,
     suffix: Suffix,
     pub(super) id: FileId,
+    pub(super) identity: Identity,
     modified: i64,
+}
+
+/// What the system says of a name, without following a link.
+struct Status {
+    id: FileId,
+    identity: Identity,
+    is_regular: bool,
+    /// Seconds since 1970.
+    modified: i64,
+}
+
+impl Status {
+    fn of(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<Self> {
+        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        match statx(directory, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
+            Ok(status) => Ok(Self {
+                id: FileId::new(makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino),
+                identity: Identity::new(status.stx_ino, born(&status)),
+                is_regular: FileType::from_raw_mode(status.stx_mode.into()) == FileType::RegularFile,
+                modified: status.stx_mtime.tv_sec,
+            }),
+            // Older kernels and some sandboxes know the older call alone, which does not tell the birth.
+            Err(_) => {
+                let status = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                Ok(Self {
+                    id: FileId::new(status.st_dev, status.st_ino),
+                    identity: Identity::new(status.st_ino, None),
+                    is_regular: FileType::from_raw_mode(status.st_mode) == FileType::RegularFile,
+                    modified: status.st_mtime,
+                })
+            }
+        }
+    }
+}
+
+fn born(status: &Statx) -> Option<Duration> {
+    let told = StatxFlags::from_bits_retain(status.stx_mask).contains(StatxFlags::BTIME);
+    let seconds = u64::try_from(status.stx_btime.tv_sec).ok().filter(|_| told)?;
+    Some(Duration::new(seconds, status.stx_btime.tv_nsec))
 }
 
 impl Sibling {
@@ -92,17 +134,16 @@ impl Siblings {
         let mut seen = HashSet::new();
         for of_scheme in found.chunk_by(|(_, a), (_, b)| a.scheme == b.scheme) {
             for (name, suffix) in of_scheme.iter().take(MAX_SIBLINGS) {
-                let Ok(stat) = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                let Ok(status) = Status::of(&directory, name) else {
                     continue;
                 };
-                let id = FileId::new(stat.st_dev, stat.st_ino);
-                let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-                if regular && seen.insert(id) {
+                if status.is_regular && seen.insert(status.id) {
                     list.push(Sibling {
                         name: name.clone(),
                         suffix: *suffix,
-                        id,
-                        modified: stat.st_mtime,
+                        id: status.id,
+                        identity: status.identity,
+                        modified: status.modified,
                     });
                 }
             }

@@ -31,10 +31,6 @@ impl FileId {
     pub(super) fn of(metadata: &Metadata) -> Self {
         Self::new(metadata.dev(), metadata.ino())
     }
-
-    pub(super) fn inode(self) -> u64 {
-        self.ino
-    }
 }
 
 /// A file that is read at offsets of its content, decompressed where it is packed.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use tailcast::config::{Size, Span};
@@ -733,6 +734,39 @@ async fn a_new_file_that_begins_like_the_packed_one_is_not_taken_for_it() {
         expected.push("of the new file".to_owned());
         assert_eq!(viewer.lines_to("of the new file").await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_new_file_with_the_inode_of_the_packed_one_is_not_taken_for_it() {
+    let head = numbered(1..=300);
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(&head);
+    let position = position_behind(&server, "line 300").await;
+    log.lines(["of the old file"]);
+    // Stopped, as a server that runs holds the file, and with it the inode.
+    let server = server.restarted(|_| {}).await;
+    let inode = fs::metadata(log.path()).unwrap().ino();
+    log.rename(".1");
+    drop(log);
+    run("gzip", &[server.path("a.log.1").to_str().unwrap()]);
+    // Most file systems give it to one of the next files; where none gets it, there is nothing to be taken for another.
+    for attempt in 0..200 {
+        let path = server.path(&format!("new.{attempt}"));
+        fs::write(&path, "").unwrap();
+        if attempt == 199 || fs::metadata(&path).unwrap().ino() == inode {
+            fs::rename(&path, server.path("a.log")).unwrap();
+            break;
+        }
+    }
+    let mut new = server.log("a.log");
+    new.lines(&head);
+    new.lines(["of the new file"]);
+    let mut viewer = since(&server, &position).await;
+    let mut expected = vec!["of the old file".to_owned(), "<rotated>".to_owned()];
+    expected.extend(head);
+    expected.push("of the new file".to_owned());
+    assert_eq!(viewer.lines_to("of the new file").await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -73,7 +73,7 @@ impl Files {
 
     /// The one in which a place of the live stream is.
     pub(super) fn of_target(&self, place: &Place) -> Option<&Arc<Held>> {
-        self.iter().rev().find(|held| held.identity().inode == place.inode())
+        self.iter().rev().find(|held| place.is_of(held.identity()))
     }
 
     pub(super) fn oldest(&self) -> &Arc<Held> {

@@ -459,14 +459,10 @@ impl Way {
     }
 }
 
-/// Finds the file that a place is in: one that is held and has the same inode first, then as [`Archive::locate`] does,
+/// Finds the file that a place is in: the same one first, where it is held, then as [`Archive::locate`] does,
 /// then among those that are held and have lost their names.
 fn find(place: &Place, around: &Surroundings<'_>, archive: &mut Option<Archive>) -> io::Result<Option<Lane>> {
-    let (same, others): (Vec<_>, Vec<_>) = around
-        .files
-        .iter()
-        .rev()
-        .partition(|held| held.identity().inode == place.inode());
+    let (same, others): (Vec<_>, Vec<_>) = around.files.iter().rev().partition(|held| place.is_of(held.identity()));
     let among = |files: Vec<&Arc<Held>>| {
         for held in files {
             if let Some(file) = held.content().file()
