@@ -107,14 +107,15 @@ export class LogList {
   reset() {
     this.#anchor = null;
     this.cursor = null;
-    this.#pool.columns = 0;
-    this.#scroller.scrollLeft = 0;
-    this.refresh();
+    // Not while there is nothing to scroll, as it makes the browser lay out the page.
+    if (this.#pool.columns > 0) this.#scroller.scrollLeft = 0;
+    this.#pool.clear();
+    this.#calls.onWish();
   }
 
-  /** Makes all rows anew. */
+  /** Makes all rows anew, with the next drawing: until then those that there are stay. */
   refresh() {
-    this.#pool.clear();
+    this.#pool.renew();
     this.#calls.onWish();
   }
 

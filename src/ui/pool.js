@@ -4,7 +4,8 @@ import { heightOf, rowOf } from './layout.js';
 
 /**
  * @typedef {import('./store.js').Block} Block
- * @typedef {{ block: Block, line: number, element: HTMLElement, look: string, columns: number, fresh: boolean }} Shown
+ * @typedef {{ block: Block, line: number, element: HTMLElement, look: string, columns: number, fresh: boolean,
+ *   stale?: boolean }} Shown
  * @typedef {{
  *   lookOf(index: number, line: number): string,
  *   make(index: number, line: number): { element: HTMLElement, columns: number },
@@ -42,6 +43,12 @@ export class RowPool {
   clear() {
     this.#shown.clear();
     this.body.replaceChildren();
+    this.columns = 0;
+  }
+
+  /** No row is what it should be any more; `show` makes others in their places. */
+  renew() {
+    for (const shown of this.#shown.values()) shown.stale = true;
   }
 
   /**
@@ -132,7 +139,7 @@ export class RowPool {
     const key = `${block.id}:${line}`;
     const look = this.#making.lookOf(index, line);
     const old = this.#shown.get(key);
-    if (old?.look === look) return old;
+    if (old?.look === look && !old.stale) return old;
     const { element, columns } = this.#making.make(index, line);
     const shown = { block, line, element, look, columns, fresh: true };
     old?.element.replaceWith(element);

@@ -210,3 +210,34 @@ async fn a_flood_leaves_the_heap_flat() {
     assert!(last < 64.0 * 1024.0 * 1024.0, "{figures:?}");
     view.end().await;
 }
+
+/// All rows are made anew then, and none is gone before its successor is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrapping_leaves_no_moment_without_rows() {
+    let server = TestServer::start().await;
+    let long = "word ".repeat(60);
+    server.log("a.log").lines((1..=200).map(|n| format!("{n} {long}")));
+    let view = View::open(&server, "").await;
+    view.until_row("200 word").await;
+    view.run(
+        "
+        const body = document.querySelector('.rows');
+        window.fewest = Infinity;
+        const count = () => { window.fewest = Math.min(window.fewest, body.childElementCount); };
+        new MutationObserver(count).observe(body, { childList: true });
+        // And between any two tasks.
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => { count(); port2.postMessage(0); };
+        port2.postMessage(0);
+        ",
+    )
+    .await;
+    for height in ["> 30", "< 30"] {
+        view.keys("l").await;
+        let drawn = format!("return document.querySelector('.row').getBoundingClientRect().height {height}");
+        view.until("rows are drawn anew", &drawn).await;
+    }
+    let fewest = view.run("return window.fewest").await;
+    assert!(fewest.as_u64().unwrap() >= 10, "{fewest}");
+    view.end().await;
+}
