@@ -114,7 +114,7 @@ function build() {
   panes = view.layout === 'merged' && view.panes.length > 1
     ? [new Pane(view.panes, page)]
     : view.panes.map((one) => new Pane([one], page));
-  grid.sizes = panes.length === view.panes.length ? [...view.sizes] : [];
+  grid.take(panes.length === view.panes.length ? view.sizes : [], panes.length);
   arrange();
   for (const pane of panes) pane.open();
   setActive(Math.min(active, panes.length - 1));
@@ -136,7 +136,7 @@ function writeAddress() {
   view = {
     ...view,
     panes: panes.flatMap((pane) => pane.views),
-    sizes: merged ? view.sizes : [...grid.sizes],
+    sizes: merged ? view.sizes : grid.sizes,
   };
   const query = writeView(view);
   remember('view', query);
@@ -157,14 +157,13 @@ function addPane(name) {
   writeAddress();
   if (view.panes.length >= MAX_PANES) return;
   view.panes.push(paneOf(name));
-  view.sizes.push(view.sizes.length > 0 ? view.sizes.reduce((a, b) => a + b) / view.sizes.length : 1);
   if (view.layout === 'merged') {
+    view.sizes = [];
     build();
     return;
   }
   const pane = new Pane([view.panes[view.panes.length - 1]], page);
   panes.push(pane);
-  grid.sizes = [...view.sizes];
   arrange();
   pane.open();
   setActive(panes.length - 1);
@@ -179,7 +178,7 @@ function closePane(pane) {
   const at = panes.indexOf(pane);
   pane.close();
   panes.splice(at, 1);
-  grid.sizes.splice(at, 1);
+  grid.drop(at);
   arrange();
   setActive(Math.max(0, at - 1));
   panes[active].focus();
@@ -279,6 +278,7 @@ function useLanguage(language) {
   get('help-note').textContent = t('helpNote');
   get('keys').replaceChildren(...KEYS.flatMap(helpOf));
   adder.render();
+  arrange();
   for (const pane of panes) pane.setWords();
 }
 

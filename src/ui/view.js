@@ -8,11 +8,21 @@
 /**
  * @typedef {{ file: string, filter: string, find: string, columns: string[] }} PaneView
  * @typedef {'columns' | 'rows' | 'merged'} LayoutName
- * @typedef {{ panes: PaneView[], layout: LayoutName, sizes: number[] }} View
+ * @typedef {{ panes: PaneView[], layout: LayoutName, sizes: number[] }} View `sizes` has one for each pane, and may have
+ *   one for each row behind them
  */
 
 /** So many panes are opened at most. */
 export const MAX_PANES = 24;
+
+/** More panes than these stand in rows of so many at most. */
+const IN_A_ROW = 4;
+
+/** @param {number} count of panes */
+export const rowsFor = (count) => Math.max(1, Math.ceil(count / IN_A_ROW));
+
+/** @param {readonly number[]} sizes */
+const differ = (sizes) => sizes.some((size) => size !== sizes[0]);
 
 /** @param {string} file @returns {PaneView} */
 export const paneOf = (file) => ({ file, filter: '', find: '', columns: [] });
@@ -40,7 +50,8 @@ export function readView(query) {
       pane.columns.push(value);
     }
   }
-  if (view.sizes.length !== view.panes.length) view.sizes = view.panes.map(() => 1);
+  const { length } = view.panes;
+  if (![length, length + rowsFor(length)].includes(view.sizes.length)) view.sizes = view.panes.map(() => 1);
   return view;
 }
 
@@ -57,7 +68,7 @@ export function writeView({ panes, layout, sizes }) {
     for (const column of columns) query.append('column', column);
   }
   if (layout !== 'columns' && panes.length > 1) query.append('layout', layout);
-  if (panes.length > 1 && sizes.some((size) => size !== sizes[0])) {
+  if (panes.length > 1 && (differ(sizes.slice(0, panes.length)) || differ(sizes.slice(panes.length)))) {
     query.append('sizes', sizes.map((size) => Math.round(size * 1000) / 1000).join(','));
   }
   return query.toString();

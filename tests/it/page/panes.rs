@@ -96,6 +96,122 @@ async fn sizes_are_dragged_and_kept() {
     view.end().await;
 }
 
+/// Six panes stand in two rows of three.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sizes_in_rows_of_panes_are_dragged_and_kept() {
+    let server = TestServer::with(|config| {
+        config.files = (1..=7).map(|n| FileEntry::named(&format!("{n}.log"))).collect();
+    })
+    .await;
+    for n in 1..=7 {
+        server.log(&format!("{n}.log")).lines(numbered(1..=200));
+    }
+    let query: Vec<String> = (1..=6).map(|n| format!("file={n}.log")).collect();
+    let view = View::open(&server, &format!("?{}", query.join("&"))).await;
+    view.until_last_of(5, "line 200").await;
+    // A reader in the last pane, who must not be moved by any of it.
+    view.run("document.querySelectorAll('.log')[5].focus()").await;
+    view.press("g").await;
+    view.until(
+        "it is at the top",
+        "return document.querySelectorAll('.log')[5].scrollTop === 0",
+    )
+    .await;
+    view.run("document.querySelectorAll('.log')[5].scrollTop = 200").await;
+
+    let even = boxes(&view).await;
+    assert_eq!(even.len(), 6);
+    assert!(even[0][0] == even[3][0] && even[1][2] == even[4][2], "{even:?}");
+    // The border between the first two, in the upper row alone.
+    view.drag((even[1][0] - 0.5, 100.0), (250.0, 100.0)).await;
+    let dragged = boxes(&view).await;
+    assert!((dragged[1][0] - 250.0).abs() < 3.0, "{dragged:?}");
+    assert_eq!(dragged[2..], even[2..]);
+    // That between the rows, all along.
+    view.drag((900.0, even[3][1] - 0.5), (900.0, 300.0)).await;
+    let lower = boxes(&view).await;
+    assert!((lower[3][1] - 300.0).abs() < 3.0, "{lower:?}");
+    assert!(lower[3][1] == lower[5][1] && lower[3][0] == even[3][0], "{lower:?}");
+    assert!(
+        lower[..3].iter().all(|pane| pane[3] < even[0][3]) && lower[3..].iter().all(|pane| pane[3] > even[0][3]),
+        "{lower:?}"
+    );
+    // By keyboard too: Tab goes through them in the order of the panes.
+    for (border, orientation, key, pane, side) in
+        [(0, "vertical", "\u{e014}", 1, 0), (2, "horizontal", "\u{e015}", 3, 1)]
+    {
+        let focused = format!(
+            "const border = document.querySelectorAll('[role=separator]')[{border}]; border.focus();
+             return [border.getAttribute('aria-orientation'), border.getAttribute('aria-valuenow')]"
+        );
+        let before = (view.run(&focused).await, boxes(&view).await);
+        assert_eq!(before.0[0], orientation);
+        view.press(key).await;
+        assert!(boxes(&view).await[pane][side] > before.1[pane][side] + 10.0);
+        assert_ne!(view.run(&focused).await[1], before.0[1]);
+    }
+    let kept = boxes(&view).await;
+    view.until(
+        "the address has them all, the last one too",
+        "const sizes = new URLSearchParams(location.search).get('sizes')?.split(',').map(Number) ?? [];
+         const share = document.querySelectorAll('[role=separator]')[2].getAttribute('aria-valuenow');
+         return sizes.length === 8 && Math.round(sizes[6] / (sizes[6] + sizes[7]) * 100) === Number(share)",
+    )
+    .await;
+    assert_eq!(
+        view.run("return document.querySelectorAll('.log')[5].scrollTop > 150")
+            .await,
+        json!(true)
+    );
+
+    view.browser.page.refresh().await.unwrap();
+    view.until_last_of(5, "line 200").await;
+    assert!(near(&boxes(&view).await, &kept), "in the address");
+    view.goto(&format!("http://{}/", server.address)).await;
+    view.until_last_of(5, "line 200").await;
+    assert!(near(&boxes(&view).await, &kept), "and remembered");
+
+    // One more, and none of those that were there is moved in the document.
+    view.run("window.moved = 0; new MutationObserver((all) => all.forEach(({ removedNodes }) => removedNodes.forEach((node) => {
+            window.moved += node.matches('.pane') ? 1 : 0;
+        }))).observe(document.getElementById('panes'), { childList: true })")
+        .await;
+    view.click("#add").await;
+    view.until(
+        "the files are there",
+        "return !!document.querySelector('#add-files [role=option]')",
+    )
+    .await;
+    view.click("#add-files [role=option]:nth-child(7)").await;
+    view.until_last_of(6, "line 200").await;
+    assert_eq!(view.run("return window.moved").await, 0);
+    let seven = boxes(&view).await;
+    assert!(seven[3][1] == seven[0][1] && seven[4][1] == seven[6][1], "{seven:?}");
+    assert!(
+        (seven[4][1] - kept[3][1]).abs() < 2.0,
+        "rows keep their heights: {seven:?}"
+    );
+    view.end().await;
+}
+
+/// Where panes are: left, top, width and height.
+async fn boxes(view: &View) -> Vec<[f64; 4]> {
+    let boxes = "return [...document.querySelectorAll('.pane')].map((pane) => {
+        const { left, top, width, height } = pane.getBoundingClientRect();
+        return [left, top, width, height];
+    })";
+    serde_json::from_value(view.run(boxes).await).unwrap()
+}
+
+fn near(one: &[[f64; 4]], other: &[[f64; 4]]) -> bool {
+    one.len() == other.len()
+        && one
+            .as_flattened()
+            .iter()
+            .zip(other.as_flattened())
+            .all(|(a, b)| (a - b).abs() < 2.0)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_are_merged_by_time_with_a_colour_each() {
     let server = three().await;
