@@ -65,13 +65,14 @@ pub fn router(app: Arc<App>) -> Router {
     let base = app.settings.current().base_path.clone();
     let at = |path: &str| format!("{base}{path}");
     let compressed = Router::new()
-        .route(&at("/"), get(assets::index))
-        .route(&at("/assets/{name}"), get(assets::asset))
         .route(&at("/api/v1/files"), get(files::list))
         .route(&at("/api/v1/logs/{file}/lines"), get(history::lines))
         .route(&at("/metrics"), get(health::metrics))
         .layer(CompressionLayer::new().quality(CompressionLevel::Best));
     let mut router = Router::new()
+        .route(&at("/"), get(assets::index))
+        .route(&at("/assets/{name}"), get(assets::asset))
+        .route(&at("/assets/{version}/{name}"), get(assets::versioned))
         .route(&at("/api/v1/ws/logs"), get(stream::stream))
         .route(&at("/v1/ws/logs"), get(stream::stream))
         .route(&at("/api/v1/logs/{file}/download"), get(files::download))

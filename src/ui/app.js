@@ -9,6 +9,7 @@ import { Pane } from './pane.js';
 import { PaneGrid } from './panes.js';
 import { FilePicker } from './picker.js';
 import { nextTheme, recall, remember, set, settings, theme } from './settings.js';
+import { closeEarly } from './socket.js';
 import { htmlLanguage, languageFor, setLanguage, speakIn, t } from './texts.js';
 import { TIME_MODES } from './times.js';
 import { MAX_PANES, paneOf, readView, writeView } from './view.js';
@@ -266,6 +267,13 @@ function label(element, text) {
 /** @param {import('./texts.js').Language} language */
 function useLanguage(language) {
   setLanguage(language);
+  showWords(language);
+  arrange();
+  for (const pane of panes) pane.setWords();
+}
+
+/** @param {import('./texts.js').Language} language */
+function showWords(language) {
   root.lang = htmlLanguage();
   speakIn(document.body);
   const other = get('language');
@@ -278,8 +286,6 @@ function useLanguage(language) {
   get('help-note').textContent = t('helpNote');
   get('keys').replaceChildren(...KEYS.flatMap(helpOf));
   adder.render();
-  arrange();
-  for (const pane of panes) pane.setWords();
 }
 
 function showTheme() {
@@ -399,26 +405,33 @@ function listen() {
 
 async function start() {
   const remembered = recall('language');
-  useLanguage(remembered === 'zh' || remembered === 'en' ? remembered : languageFor(navigator.languages));
+  const language = remembered === 'zh' || remembered === 'en' ? remembered : languageFor(navigator.languages);
+  setLanguage(language);
+  // Lines and the list of files are on their way while the rest is done.
+  if (view.panes.length > 0) build();
+  let listed = files.refresh();
+  showWords(language);
   listen();
   setInterval(() => {
     if (document.visibilityState !== 'visible') return;
     for (const pane of panes) pane.tick();
   }, TICK);
-  if (view.panes.length > 0) build();
-  while (!(await files.refresh())) {
+  while (!(await listed)) {
     const nothing = get('nothing');
     nothing.hidden = panes.length > 0;
     nothing.textContent = t('noFiles');
     await new Promise((resolve) => setTimeout(resolve, LIST_AGAIN));
+    listed = files.refresh();
   }
   get('nothing').hidden = true;
-  if (panes.length > 0) return;
-  // What was looked at last, where the server still has it; else its default file.
-  const last = readView(recall('view') ?? '');
-  const known = last.panes.length > 0 && last.panes.every(({ file }) => files.find(file));
-  view = known ? last : { ...view, panes: [paneOf(/** @type {string} */ (files.standard))], sizes: [1] };
-  build();
+  if (panes.length === 0) {
+    // What was looked at last, where the server still has it; else its default file.
+    const last = readView(recall('view') ?? '');
+    const known = last.panes.length > 0 && last.panes.every(({ file }) => files.find(file));
+    view = known ? last : { ...view, panes: [paneOf(/** @type {string} */ (files.standard))], sizes: [1] };
+    build();
+  }
+  closeEarly();
 }
 
 start();

@@ -41,8 +41,34 @@ const HANDSHAKE = 10_000;
  */
 const DOUBT_AFTER = 3;
 
+/** What `early.js` left. @type {{ socket: WebSocket, kept: MessageEvent[] } | undefined} */
+let early = /** @type {any} */ (globalThis).early;
+
+/**
+ * The connection that was opened before the modules were there, if it is to this address; what it had to say is said
+ * again as soon as somebody listens.
+ * @param {string} address
+ */
+function takeEarly(address) {
+  if (early?.socket.url !== address || early.socket.readyState > WebSocket.OPEN) return null;
+  const { socket, kept } = early;
+  early = undefined;
+  const isOpen = socket.readyState === WebSocket.OPEN;
+  queueMicrotask(() => {
+    if (isOpen) socket.onopen?.(new Event('open'));
+    for (const message of kept) socket.onmessage?.(message);
+  });
+  return socket;
+}
+
+/** Nobody wanted it. */
+export function closeEarly() {
+  early?.socket.close();
+  early = undefined;
+}
+
 const BROWSER = {
-  WebSocket: globalThis.WebSocket,
+  connect: (/** @type {string} */ address, /** @type {string[]} */ protocols) => takeEarly(address) ?? new WebSocket(address, protocols),
   now: () => Date.now(),
   random: Math.random,
   setTimeout: /** @type {Function} */ (setTimeout.bind(globalThis)),
@@ -120,7 +146,7 @@ export class LogSocket {
   #connect() {
     this.#setState({ phase: 'connecting' });
     this.#openedAt = 0;
-    const socket = new this.#env.WebSocket(this.#calls.addressOf({ since: this.position }), [PROTOCOL]);
+    const socket = this.#env.connect(this.#calls.addressOf({ since: this.position }), [PROTOCOL]);
     this.#socket = socket;
     this.#handshake = this.#env.setTimeout(() => this.#lose('lost'), HANDSHAKE);
     socket.onopen = () => this.#opened(socket);

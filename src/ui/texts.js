@@ -202,7 +202,8 @@ const TEXTS = {
 
 /** @type {Language} */
 let language = 'en';
-let numbers = new Intl.NumberFormat('en');
+/** Made when the first number is said, as that takes longer than all else here. @type {Intl.NumberFormat | null} */
+let numbers = null;
 
 /** @param {readonly string[]} preferred as in `navigator.languages` @returns {Language} */
 export function languageFor(preferred) {
@@ -213,7 +214,7 @@ export function languageFor(preferred) {
 /** @param {Language} wanted */
 export function setLanguage(wanted) {
   language = wanted;
-  numbers = new Intl.NumberFormat(wanted);
+  numbers = null;
 }
 
 /** What `<html lang>` has to say. */
@@ -226,9 +227,14 @@ export const htmlLanguage = () => (language === 'zh' ? 'zh-CN' : 'en');
 export function t(name, vars = {}) {
   const text = TEXTS[name];
   const words = language === 'en' && vars.n === 1 && text.one ? text.one : text[language];
-  return words.replace(/\{(\w+)\}/g, (_, key) =>
-    typeof vars[key] === 'number' ? numbers.format(vars[key]) : String(vars[key]),
-  );
+  return words.replace(/\{(\w+)\}/g, (_, key) => (typeof vars[key] === 'number' ? grouped(vars[key]) : String(vars[key])));
+}
+
+/** @param {number} number */
+function grouped(number) {
+  if (Number.isInteger(number) && Math.abs(number) < 1000) return String(number);
+  numbers ??= new Intl.NumberFormat(language);
+  return numbers.format(number);
 }
 
 /**

@@ -169,7 +169,7 @@ async fn the_page_is_embedded_with_a_strict_policy() {
     let html = get(&server, "/", &[]).await.text();
     let assets: Vec<&str> = html.split('"').filter(|part| part.starts_with("assets/")).collect();
     assert!(assets.len() >= 3, "{assets:?}");
-    for asset in assets {
+    for asset in &assets {
         let answer = get(&server, &format!("/{asset}"), &[]).await;
         assert_eq!(answer.status, 200, "{asset}");
         let kind = answer.header("content-type").unwrap();
@@ -180,8 +180,66 @@ async fn the_page_is_embedded_with_a_strict_policy() {
         }
     }
     assert_eq!(get(&server, "/assets/nothing.js", &[]).await.status, 404);
+    let (version, _) = assets[0].trim_start_matches("assets/").split_once('/').unwrap();
+    assert_eq!(
+        get(&server, &format!("/assets/{version}/nothing.js"), &[]).await.status,
+        404
+    );
     assert_eq!(get(&server, "/assets/..%2Findex.html", &[]).await.status, 404);
     assert_eq!(get(&server, "/nothing", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_part_of_the_page_may_be_kept_where_its_address_has_the_version() {
+    let server = TestServer::start().await;
+    let page = get(&server, "/", &[]).await;
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+    let html = page.text();
+    let script = html.split('"').find(|part| part.ends_with("/page.js")).unwrap();
+    let version = script.split('/').nth(1).unwrap();
+    let part = get(&server, &format!("/{script}"), &[]).await;
+    assert_eq!(
+        part.header("cache-control"),
+        Some("public, max-age=31536000, immutable")
+    );
+    assert_eq!(part.header("vary"), Some("accept-encoding"));
+    assert_eq!(part.header("content-encoding"), None);
+    // Without a version, or with that of another server, it is to be asked for again, and then not sent again.
+    for other in ["/assets/page.js", "/assets/0123456789abcdef/page.js"] {
+        let same = get(&server, other, &[]).await;
+        assert_eq!((same.status, same.header("cache-control")), (200, Some("no-cache")));
+        assert!(same.body == part.body, "{other}");
+        let tag = same.header("etag").unwrap();
+        assert_eq!(get(&server, other, &[("If-None-Match", tag)]).await.status, 304);
+        assert_eq!(
+            get(&server, other, &[("If-None-Match", "W/\"other\", \"x\"")])
+                .await
+                .status,
+            200
+        );
+    }
+    // Every module is in it, and can be had alone.
+    let (script, alone) = (part.text(), get(&server, "/assets/pane.js", &[]).await);
+    assert_eq!(alone.status, 200);
+    assert!(script.contains("class Pane {") && alone.text().contains("export class Pane {"));
+    assert!(!script.contains("\nimport ") && !script.contains("\nexport "));
+
+    for (accepted, encoding) in [
+        ("gzip", Some("gzip")),
+        ("br, GZIP;q=0.5", Some("gzip")),
+        ("gzip;q=0, br", None),
+        ("gzip; q=0.0", None),
+        ("identity", None),
+    ] {
+        let address = format!("/assets/{version}/page.js");
+        let answer = get(&server, &address, &[("Accept-Encoding", accepted)]).await;
+        assert_eq!(answer.header("content-encoding"), encoding, "{accepted}");
+        assert_eq!(
+            answer.body.len() < part.body.len() / 2,
+            encoding.is_some(),
+            "{accepted}"
+        );
+    }
 }
 
 #[tokio::test]

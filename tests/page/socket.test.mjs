@@ -43,7 +43,7 @@ function world() {
   };
   const log = [];
   const env = {
-    WebSocket: FakeSocket,
+    connect: (address, protocols) => new FakeSocket(address, protocols),
     now: () => time,
     random: () => 1,
     setTimeout: (call, delay) => start(call, delay),

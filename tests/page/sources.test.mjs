@@ -7,6 +7,9 @@ const folder = new URL('../../src/ui/', import.meta.url);
 const read = (name) => fs.readFileSync(new URL(name, folder), 'utf8');
 const names = fs.readdirSync(folder);
 
+/** What the server makes of several sources. */
+const joined = ['page.js', 'page.css'];
+
 /** What the server makes of a source before it sends it. */
 function withoutComments(source) {
   let inComment = false;
@@ -45,14 +48,31 @@ test('the page needs nothing that its content policy forbids, and only relative 
   const html = read('index.html');
   assert.doesNotMatch(html, /\sstyle=|\son\w+=|<style|javascript:/);
   assert.doesNotMatch(html, /<script(?![^>]*src=)/);
-  for (const [, address] of html.matchAll(/(?:href|src)="([^"]*)"/g)) assert.match(address, /^(assets\/|#)/);
-  for (const [, address] of html.matchAll(/"assets\/([^"]*)"/g)) assert.ok(names.includes(address), address);
+  for (const [, address] of html.matchAll(/(?:href|src)="([^"]*)"/g)) assert.match(address, /^(assets\/|api\/|#)/);
+  for (const [, address] of html.matchAll(/"assets\/([^"]*)"/g)) assert.ok([...names, ...joined].includes(address), address);
   for (const name of names.filter((file) => file.endsWith('.js'))) {
     assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(/, name);
   }
 });
 
-test('every module is fetched ahead', () => {
-  const html = read('index.html');
-  for (const name of names.filter((file) => file.endsWith('.js'))) assert.ok(html.includes(`"assets/${name}"`), name);
+test('modules keep to the form in which they can be joined', () => {
+  const imports = /^import (\{ [\w$]+(?: as [\w$]+)?(?:, [\w$]+(?: as [\w$]+)?)* \}) from '\.\/([a-z]+\.js)';$/;
+  const exports = /^export (?:async )?(?:class|function\*?|const) \w+/;
+  const joinedSoFar = new Set();
+  const join = (name, above) => {
+    assert.ok(!above.includes(name), `in a circle: ${[...above, name].join(', ')}`);
+    for (const line of withoutComments(read(name)).split('\n')) {
+      // A value that changes behind its export would not be seen to.
+      if (line.startsWith('export ')) assert.match(line, exports, name);
+      assert.doesNotMatch(line, /\bimport[.(](?!.*\*\/)/, name);
+      if (!line.startsWith('import ')) continue;
+      assert.match(line, imports, name);
+      join(imports.exec(line)[2], [...above, name]);
+    }
+    assert.doesNotMatch(read(name), /^(?:const .* = )?await /m, name);
+    joinedSoFar.add(name);
+  };
+  join('app.js', []);
+  // All of them are part of the page.
+  assert.deepEqual(names.filter((file) => file.endsWith('.js') && file !== 'early.js' && !joinedSoFar.has(file)), []);
 });
