@@ -10,13 +10,20 @@ const PORTION = 2_000;
 /**
  * @param {readonly Block[]} blocks
  * @param {boolean} rowsOnly leaves out what a filter leaves out
- * @returns {Generator<{ block: Block, line: number }>}
+ * @returns {Generator<{ block: Block, line: number, place: import('./store.js').Place | undefined }>}
  */
 function* lines(blocks, rowsOnly) {
+  /** The place of the next line of each file. @type {import('./store.js').Place[]} */
+  const places = [];
   for (const block of blocks) {
-    if (block.mark) continue;
-    if (rowsOnly) for (const line of block.rows) yield { block, line };
-    else for (let line = 0; line < block.lines.length; line += 1) yield { block, line };
+    const rows = rowsOnly ? new Set(block.rows) : null;
+    for (const [line, source] of block.sources.entries()) {
+      for (const { at, source: of, position, skip } of block.pins) if (at === line) places[of] = { position, skip };
+      const place = places[source];
+      if (!rows || rows.has(line)) yield { block, line, place };
+      if (place) places[source] = { ...place, skip: place.skip + 1 };
+    }
+    for (const { at, source, position, skip } of block.pins) if (at === block.lines.length) places[source] = { position, skip };
   }
 }
 
@@ -31,20 +38,20 @@ export function asText(blocks, { rowsOnly, ansi }) {
 
 /**
  * A JSON object a line: `line`, `file`, `arrived` (null for what was there before), and `after` with `skip`: the line
- * is the one behind so many others behind that position.
+ * is the one behind so many others behind that position, or before it where `skip` is less than nothing.
  * @param {readonly Block[]} blocks
  * @param {{ rowsOnly: boolean, files: readonly string[] }} how
  * @returns {string[]} portions of the text
  */
 export function asJson(blocks, { rowsOnly, files }) {
-  return portions(lines(blocks, rowsOnly), ({ block, line }) => {
+  return portions(lines(blocks, rowsOnly), ({ block, line, place }) => {
     const time = block.times[line];
     return `${JSON.stringify({
       line: block.lines[line],
       file: files[block.sources[line]],
       arrived: time ? new Date(time).toISOString() : null,
-      after: block.start,
-      skip: block.start === null ? null : line,
+      after: place?.position ?? null,
+      skip: place?.skip ?? null,
     })}\n`;
   });
 }

@@ -1,77 +1,59 @@
 /**
  * What fills a pane: the streams of its files, and older lines from the server's history. It keeps the lines held one
- * contiguous run, within what may be held, around the place where the reader is.
+ * contiguous run, of each file as of all, within what may be held, around the place where the reader is.
  *
  * While the reader follows, the oldest lines go. While the reader stands still, lines are added until half of what may
  * be held lies behind them; then the end of the run is let go of (it is not `attached` to the live end any more), new
  * lines are only counted, and they are fetched when the reader comes to them. So a pause may last as long as it likes.
+ *
+ * At both edges lines of several files are fetched a page each, and put in as far as their order is known; see `take`.
  */
 
-import { addressOf } from './address.js';
 import { plain } from './ansi.js';
-import { fetchBefore, fetchPage, isPosition } from './history.js';
-import { LogSocket } from './socket.js';
-import { mergeByTime } from './times.js';
+import { fetchBeside, fetchPage } from './history.js';
+import { addPages, isBlind, isDone, take, timesOf } from './merge.js';
+import { pagesAround, pagesAt, placeOf } from './places.js';
+import { FIRST_LINES, Streams } from './streams.js';
 
 /**
  * @typedef {import('./store.js').Block} Block
  * @typedef {import('./store.js').Mark} Mark
- * @typedef {import('./socket.js').State} State
- * @typedef {{ file: string, socket: LogSocket, since: string | null, lastAt: number, lastOld: boolean, first: boolean,
- *   again: boolean, waiting: string[] | null, shown: State, flicker: number }} Source
- *   `since`: where the run ends, for when it is attached again; `first`: what comes was there before the page was
- *   opened; `again`: what comes was counted before; `waiting`: first lines, until those of all files came
+ * @typedef {import('./store.js').Pin} Pin
+ * @typedef {import('./merge.js').Queue} Queue
+ * @typedef {import('./streams.js').Source} Source
  * @typedef {{ isFollowing(): boolean, nearIndex(): number, onLines(): void, onState(): void, onCleared(): void,
  *   onAttached(attached: boolean): void, onNotice(text: string): void }} Calls
  */
 
-/** Lines to begin with: some screens, and few enough to be there at once. */
-const FIRST_LINES = 500;
-
 /** Lines fetched at a time when the reader comes near an edge. */
 const PAGE_LINES = 1_000;
-
-/** Lines around a hit. */
-const AROUND = 400;
-
-/** A connection that is up again within so long is not worth a flicker of the state. */
-const FLICKER = 400;
 
 /** After a page could not be fetched. */
 const FETCH_AGAIN = 3_000;
 
-/** For the first lines of all files of a merged pane. */
-const GATHER = 1_500;
-
-/** What is said in the log of what happened there. @type {Record<string, Mark>} */
-const EVENTS = {
-  truncated: { text: 'truncated', tone: 'warn' },
-  rotated: { text: 'rotated' },
-  removed: { text: 'endRemoved', tone: 'error' },
-  missing: { text: 'endMissing', tone: 'error' },
-  forbidden: { text: 'endForbidden', tone: 'error' },
-  unreadable: { text: 'endUnreadable', tone: 'error' },
-  gap: { text: 'gap', tone: 'warn', action: 'gap' },
-};
+/** For finding the place of a time in the other files. */
+const SEEK = 5_000;
 
 export class Feed {
   /** Whether the run of lines ends where the log does. */
   attached = true;
-  /** Whether the run begins where the log does. */
-  beginning = false;
   /** Lines that came since the reader paused, and of those the ones a filter lets pass. */
   fresh = { all: 0, shown: 0 };
-  /** @type {Source[]} */
-  sources;
+  streams;
   loading = '';
 
   #store;
   #rows;
   #calls;
+  /** What is before the run and behind it, a queue a file; null where nothing was fetched. @type {Queue[] | null} */
+  #older = null;
+  /** @type {Queue[] | null} */
+  #newer = null;
+  /** Files of which the run has no lines, as their place was not found. @type {Set<number>} */
+  #left = new Set();
   /** Counts up when what is on its way is of no use any more. */
   #generation = 0;
   #notBefore = 0;
-  #gather = 0;
 
   /**
    * @param {string[]} files
@@ -83,72 +65,57 @@ export class Feed {
     this.#store = store;
     this.#rows = rows;
     this.#calls = calls;
-    this.sources = files.map((file) => this.#sourceOf(file));
+    this.streams = new Streams(files, {
+      onLines: (source, lines, at) => this.#took(source, lines, at),
+      onMark: (source, mark) => this.#mark(source, mark),
+      onState: () => calls.onState(),
+    });
+  }
+
+  get #sources() {
+    return this.streams.sources;
   }
 
   get merged() {
-    return this.sources.length > 1;
+    return this.#sources.length > 1;
+  }
+
+  /** Whether the run begins where the log does. */
+  get beginning() {
+    return this.#older !== null && isDone(this.#older);
   }
 
   open() {
-    this.#reopen();
+    this.#clear();
+    this.#setAttached(true);
+    for (const source of this.#sources) {
+      source.first = true;
+      if (!this.merged) source.socket.open();
+    }
+    if (this.merged) this.#begin();
   }
 
   close() {
     this.#generation += 1;
-    clearTimeout(this.#gather);
-    for (const source of this.sources) {
-      clearTimeout(source.flicker);
-      source.socket.close();
-    }
-  }
-
-  retryNow() {
-    for (const { socket } of this.sources) socket.retryNow();
-  }
-
-  /** As `retryNow`, but leaves alone what was refused. */
-  retryWaiting() {
-    for (const { socket } of this.sources) if (socket.state.phase === 'waiting') socket.retryNow();
-  }
-
-  /** The server was asked about its files. @param {((name: string) => number | undefined) | null} modified */
-  looked(modified) {
-    for (const { file, socket } of this.sources) socket.looked(modified && { modified: modified(file) ?? null });
-  }
-
-  /** The state to show: of several files that of the one which is worst off. @returns {{ state: State, file: string }} */
-  get state() {
-    const order = ['live', 'catching', 'connecting', 'waiting', 'stopped'];
-    let worst = this.sources[0];
-    for (const source of this.sources) {
-      if (order.indexOf(source.shown.phase) > order.indexOf(worst.shown.phase)) worst = source;
-    }
-    return { state: worst.shown, file: worst.file };
-  }
-
-  /** When the last line came, and whether it had been there before. */
-  get last() {
-    let last = this.sources[0];
-    for (const source of this.sources) if (source.lastAt > last.lastAt) last = source;
-    return { at: last.lastAt, old: last.lastOld, file: last.file };
+    this.streams.close();
   }
 
   /** Goes on at the end of the log. */
   toEnd() {
-    if (!this.attached) this.#reopen();
+    if (!this.attached) this.open();
   }
 
   /** Fetches what comes before the lines held. */
   async loadOlder() {
-    const place = this.#store.placeBefore();
-    if (this.beginning || this.merged || !place || !this.#mayLoad()) return;
-    await this.#load('older', async (file) => {
-      const page = await fetchBefore(file, place, PAGE_LINES);
+    if (this.beginning || this.#store.lines === 0 || !this.#mayLoad()) return;
+    const queues = (this.#older ??= this.#queuesAt(1));
+    await this.#load('older', async () => {
+      const pages = await this.#fetch(queues, 'before');
       return () => {
-        const end = place.overlap > 0 ? null : page.end;
-        this.#rows.digestInserted(this.#store.insert(0, page.lines, { start: page.start, end }));
-        this.beginning = !page.more;
+        // What was the first line may be gone meanwhile.
+        if (queues !== this.#older) return;
+        addPages(queues, pages, true);
+        this.#putOlder(queues);
         this.#trimEnd();
       };
     });
@@ -156,45 +123,67 @@ export class Feed {
 
   /** Fetches what comes after the lines held, where that is not what streams in anyway. */
   async loadNewer() {
-    const [{ since }] = this.sources;
-    if (this.attached || !this.#mayLoad()) return;
-    if (this.merged || !since) return this.#attach();
-    await this.#load('newer', async (file) => {
-      const page = await fetchPage(file, { after: since, limit: PAGE_LINES });
+    const queues = this.#newer;
+    if (this.attached || !queues || !this.#mayLoad()) return;
+    await this.#load('newer', async () => {
+      const pages = await this.#fetch(queues, 'after');
       return () => {
-        this.#store.append(page.lines, { start: since, end: page.end });
-        this.sources[0].since = page.end;
+        addPages(queues, pages, false);
+        this.#putNewer(queues);
         while (this.#store.over && this.#calls.nearIndex() > 1) this.#dropFirst();
-        if (!page.more) this.#attach();
       };
     });
   }
 
   /**
-   * Shows a line of anywhere in the log, with the lines around it.
+   * Shows a line of anywhere in a log, with the lines around it; those of other files where the times in them tell their
+   * place.
    * @param {import('./history.js').Hit} hit
+   * @param {number} number its file's
    * @returns {Promise<Block | null>} its block, of which it is the first line
    */
-  async openAt(hit) {
+  async openAt(hit, number) {
+    if (this.loading === 'first') return null;
     this.#generation += 1;
     this.loading = '';
     this.#notBefore = 0;
     /** @type {Block | null} */
     let block = null;
-    await this.#load('hit', async (file) => {
-      const [before, after] = await Promise.all([
-        fetchPage(file, { before: hit.start, limit: AROUND }),
-        fetchPage(file, { after: hit.end, limit: AROUND }),
-      ]);
+    await this.#load('hit', async () => {
+      const own = await pagesAround(this.#sources[number].file, hit.start, hit.end);
+      const time = timesOf([...own.before.lines, hit.line]).at(-1) ?? -Infinity;
+      const signal = AbortSignal.timeout(SEEK);
+      /** @type {(import('./places.js').Pages | null | undefined)[]} */
+      const all = [];
+      // One after the other: the server has few places for searches.
+      for (const { file } of this.#sources) {
+        if (all.length === number) all.push(own);
+        else all.push(await pagesAt(file, time, signal).catch((error) => (error.status === 404 ? undefined : null)));
+      }
       return () => {
         this.#clear();
-        this.#detach();
-        this.#store.append(before.lines, { start: before.start, end: before.end });
-        [block] = this.#store.insert(this.#store.blocks.length, [hit.line], { start: hit.start, end: hit.end });
-        this.#store.append(after.lines, { start: hit.end, end: after.end });
-        this.beginning = !before.more;
-        this.sources[0].since = after.end;
-        if (!after.more) this.#attach();
+        this.#setAttached(false);
+        const store = this.#store;
+        /** @type {Pin[]} */
+        const pins = [{ at: 1, source: number, position: hit.end, skip: 0 }];
+        this.#older = [];
+        this.#newer = [];
+        for (const [source, pages] of all.entries()) {
+          const { before, after } = pages ?? {};
+          const lines = [...(before?.lines ?? []), ...(after?.lines ?? [])];
+          const middle = before?.lines.length ?? 0;
+          const later = timesOf(lines).findIndex((one) => one > time || (one === time && source > number));
+          const split = source === number ? middle : later < 0 ? lines.length : later;
+          this.#older.push({ lines: lines.slice(0, split), place: placeOf(before?.start), more: before?.more ?? false });
+          this.#newer.push({ lines: lines.slice(split), place: placeOf(after?.end), more: after?.more ?? false });
+          if (before) pins.unshift({ at: 0, source, position: before.end, skip: split - middle });
+          if (pages !== null) continue;
+          this.#left.add(source);
+          store.addMark({ text: 'notAround', tone: 'warn', file: this.#sources[source].file });
+        }
+        [block] = store.insert(store.blocks.length, [hit.line], { source: number, pins });
+        this.#putOlder(this.#older);
+        this.#putNewer(this.#newer);
       };
     });
     return block;
@@ -202,16 +191,17 @@ export class Feed {
 
   /** Fetches lines before those that follow a mark. @param {Block} block the mark's */
   async loadGap(block) {
-    const place = this.#store.placeBefore(this.#store.blocks.indexOf(block) + 1);
-    if (!place || this.merged) return;
-    await this.#load('older', async (file) => {
-      const page = await fetchBefore(file, place, PAGE_LINES);
+    const source = block.mark?.source ?? 0;
+    const place = this.#store.placeAt(source, this.#store.blocks.indexOf(block) + 1, 1);
+    if (!place || !this.#mayLoad()) return;
+    await this.#load('older', async () => {
+      const { lines, start, more } = await fetchBeside(this.#sources[source].file, place, 'before', PAGE_LINES);
       return () => {
         const index = this.#store.blocks.indexOf(block);
         if (index < 0) return;
-        const end = place.overlap > 0 ? null : page.end;
-        this.#rows.digestInserted(this.#store.insert(index + 1, page.lines, { start: page.start, end }));
-        if (!page.more && block.mark) block.mark = { ...block.mark, action: undefined };
+        const pins = [{ at: 0, source, position: start, skip: 0 }];
+        this.#rows.digestInserted(this.#store.insert(index + 1, lines, { source, pins }));
+        if (!more && block.mark) block.mark = { ...block.mark, action: undefined };
       };
     });
   }
@@ -221,45 +211,43 @@ export class Feed {
     this.fresh = { all: 0, shown: 0 };
   }
 
-  /** @param {string} file @returns {Source} */
-  #sourceOf(file) {
-    const address = addressOf('api/v1/ws/logs');
-    address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
-    /** @type {State} */
-    const shown = { phase: 'connecting' };
-    const source = { file, since: null, lastAt: 0, lastOld: false, first: true, again: false, waiting: null, shown, flicker: 0 };
-    const made = /** @type {Source} */ (source);
-    made.socket = new LogSocket({
-      addressOf: ({ since }) => {
-        // Not as forms do it: the server takes a plus sign for one.
-        address.search = `file=${encodeURIComponent(file)}&${since ? `since=${since}` : `lines=${FIRST_LINES}`}`;
-        return address.href;
-      },
-      onLines: (lines, at) => this.#took(made, lines, at),
-      onEvent: (event) => this.#happened(made, event.event),
-      onState: (state) => this.#changed(made, state),
-      onBack: (why, seconds, missed, lost) => this.#back(made, why, seconds, missed, lost),
-      isPosition: (text) => isPosition(file, text),
+  /** The last lines of several files by their times, and from there on as they come. */
+  async #begin() {
+    for (const { socket } of this.#sources) socket.close();
+    await this.#load('first', async () => {
+      const ends = await Promise.all(this.#sources.map(({ file }) => fetchPage(file, { limit: FIRST_LINES }).catch(() => null)));
+      /** @type {Queue[]} */
+      const queues = ends.map((page) => ({ lines: page?.lines ?? [], place: placeOf(page?.start), more: page?.more ?? false }));
+      const parts = [take(queues, true)];
+      // A file that has just been rotated has few lines, and all of them are of today.
+      for (let lines = parts[0].lines.length; lines < FIRST_LINES && !isDone(queues); lines += parts[0].lines.length) {
+        const pages = await this.#fetch(queues, 'before').catch(() => null);
+        if (!pages) break;
+        addPages(queues, pages, true);
+        parts.unshift(take(queues, true));
+      }
+      return () => {
+        this.#older = queues;
+        const at = parts[parts.length - 1].lines.length;
+        for (const [source, page] of ends.entries()) {
+          if (page) parts[parts.length - 1].pins.push({ at, source, position: page.end, skip: 0 });
+        }
+        for (const { lines, ...origin } of parts) this.#store.append(lines, origin);
+        for (const source of this.#sources) {
+          const page = ends[source.number];
+          if (page?.lines.length) source.lastAt = Date.now();
+          source.lastOld = true;
+          source.socket.open(page?.end);
+        }
+      };
     });
-    return made;
-  }
-
-  #reopen() {
-    this.#clear();
-    this.#setAttached(true);
-    clearTimeout(this.#gather);
-    for (const source of this.sources) {
-      source.waiting = this.merged ? [] : null;
-      source.first = true;
-      source.socket.open();
-    }
-    if (this.merged) this.#gather = setTimeout(() => this.#release(), GATHER);
   }
 
   #clear() {
     this.#generation += 1;
     this.loading = '';
-    this.beginning = false;
+    this.#older = this.#newer = null;
+    this.#left.clear();
     this.#store.clear();
     this.#rows.reset();
     this.#calls.onCleared();
@@ -279,28 +267,15 @@ export class Feed {
       const { filter } = this.#rows;
       this.fresh.shown += filter ? lines.filter((line) => filter.test(plain(line))).length : lines.length;
     }
-    if (!this.attached) return this.#calls.onLines();
-    if (source.waiting) {
-      source.waiting.push(...lines);
-      return;
+    if (this.attached) {
+      const time = source.lastOld ? 0 : now;
+      const { number } = source;
+      const pin = (/** @type {number} */ at, /** @type {string} */ position) => ({ at, source: number, position, skip: 0 });
+      this.#store.append(lines, { time, source: number, pins: [pin(0, start), pin(lines.length, end)] });
+      // A file that had no lines may have some before these.
+      if (this.#older && !this.#older[number].place && this.#store.placeAt(number, 0, 1)) this.#older = null;
+      this.#trim();
     }
-    const time = old && source.first ? 0 : now;
-    const number = this.sources.indexOf(source);
-    this.#store.append(lines, { start: this.merged ? null : start, end: this.merged ? null : end, time, source: number });
-    this.#trim();
-    this.#calls.onLines();
-  }
-
-  /** The first lines of all files are there, or have had time enough. */
-  #release() {
-    clearTimeout(this.#gather);
-    if (!this.sources.some(({ waiting }) => waiting)) return;
-    const { lines, sources } = mergeByTime(this.sources.map(({ waiting }) => waiting ?? []));
-    for (const source of this.sources) {
-      source.waiting = null;
-      source.first = false;
-    }
-    this.#store.append(lines, { sources });
     this.#calls.onLines();
   }
 
@@ -317,38 +292,37 @@ export class Feed {
   /** Lets go of the end, as older lines were put before the place where the reader is. */
   #trimEnd() {
     const store = this.#store;
-    if (!store.over) return;
     const near = this.#calls.nearIndex();
-    while (store.blocks.length > near + 3) {
-      const last = store.blocks[store.blocks.length - 1];
-      if (!store.over && last.end && !last.mark) break;
+    if (!store.over || store.blocks.length <= near + 3) return;
+    while (store.over && store.blocks.length > near + 3) {
       const gone = store.dropLast();
       if (gone) this.#rows.forget(gone);
     }
-    const end = store.blocks.at(-1)?.end;
-    if (!end) return;
     this.#detach();
-    this.sources[0].since = end;
   }
 
   #dropFirst() {
     const block = this.#store.dropFirst();
     if (block) this.#rows.forget(block);
-    this.beginning = false;
+    this.#older = null;
   }
 
   #detach() {
-    for (const source of this.sources) source.since = source.socket.position;
+    this.#newer = this.#queuesAt(-1);
     this.#setAttached(false);
   }
 
-  /** The stream goes on where the run of lines ends. */
+  /** The streams go on where the run of lines ends. */
   #attach() {
     this.#setAttached(true);
-    for (const source of this.sources) {
+    for (const source of this.#sources) {
+      const { file, number } = source;
+      // Nothing is known of what is between here and the lines that come.
+      if (this.#left.delete(number)) this.#store.addMark({ text: 'gap', tone: 'warn', action: 'gap', file, source: number });
       source.again = true;
-      source.socket.open(source.since);
+      source.socket.open(this.#newer?.[number].place?.position);
     }
+    this.#newer = null;
   }
 
   /** @param {boolean} attached */
@@ -358,59 +332,59 @@ export class Feed {
     this.#calls.onAttached(attached);
   }
 
-  /** @param {Source} source @param {string} event */
-  #happened(source, event) {
-    const mark = EVENTS[event];
-    if (mark) this.#mark(source, mark);
-  }
-
-  /**
-   * @param {Source} source
-   * @param {string} why
-   * @param {number} seconds
-   * @param {boolean} missed
-   * @param {number | undefined} lost
-   */
-  #back(source, why, seconds, missed, lost) {
-    if (missed) {
-      const text = lost === undefined ? 'backGap' : 'backLost';
-      this.#mark(source, { text, tone: 'warn', action: 'gap', vars: lost === undefined ? {} : { n: lost } });
-    } else if (why === 'removed' || why === 'missing') {
-      this.#mark(source, { text: 'backThere' });
-    } else {
-      this.#mark(source, { text: 'backWhole', vars: { n: Math.max(1, seconds) } });
-    }
-  }
-
   /** @param {Source} source @param {Mark} mark */
-  #mark(source, mark) {
-    // While the end is let go of, what happens there is told when the reader comes to it.
-    if (!this.attached || source.waiting) return;
-    const last = this.#store.blocks.at(-1);
-    // Looking for a missing file again and again is told once, and where there are no lines, in their place.
-    const told = last?.mark && (last.mark.text === mark.text || (last.mark.text === 'endRemoved' && mark.text === 'endMissing'));
-    if (told || !last) return;
-    this.#store.addMark(this.merged ? { ...mark, file: source.file, action: undefined } : mark);
+  #mark({ file, number }, mark) {
+    const { blocks } = this.#store;
+    // While the end is let go of, what happens there is told when the reader comes to it; without lines, in their place.
+    if (!this.attached || blocks.length === 0) return;
+    const behind = blocks.slice(blocks.findLastIndex((block) => !block.mark) + 1);
+    const last = behind.findLast((block) => block.mark?.source === number)?.mark?.text;
+    // Looking for a missing file again and again is told once.
+    if (last === mark.text || (last === 'endRemoved' && mark.text === 'endMissing')) return;
+    this.#store.addMark({ ...mark, source: number, file: this.merged ? file : undefined });
     this.#calls.onLines();
   }
 
-  /** @param {Source} source @param {State} state */
-  #changed(source, state) {
-    if (state.phase === 'live' && !source.waiting) {
-      // What comes from now on came while the page looked.
-      queueMicrotask(() => (source.first = source.again = false));
-    }
-    if (state.phase !== 'connecting' && state.phase !== 'catching' && this.sources.every(settled)) {
-      queueMicrotask(() => this.#release());
-    }
-    clearTimeout(source.flicker);
-    const show = () => {
-      source.shown = state;
-      this.#calls.onState();
-    };
-    const brief = state.phase === 'connecting' && source.shown.phase === 'waiting';
-    if (brief) source.flicker = setTimeout(show, FLICKER);
-    else show();
+  /** What is beyond an edge of the run: the first (1) or the last one (-1). @param {1 | -1} step @returns {Queue[]} */
+  #queuesAt(step) {
+    return this.#sources.map(({ number }) => {
+      const place = this.#store.placeAt(number, step > 0 ? 0 : this.#store.blocks.length - 1, step);
+      return { lines: [], place, more: place !== null };
+    });
+  }
+
+  /** A page for each file of which nothing is waiting whose place in the order is known. @param {Queue[]} queues @param {'before' | 'after'} side */
+  #fetch(queues, side) {
+    return Promise.all(
+      this.#sources.map(async ({ file, number }) => {
+        const { place, more } = queues[number];
+        // Behind what is there now more may be written.
+        if (!place || (side === 'before' && !more) || !isBlind(queues[number])) return null;
+        try {
+          return await fetchBeside(file, place, side, PAGE_LINES);
+        } catch (error) {
+          const { status = 0 } = /** @type {{ status?: number }} */ (error);
+          if (status !== 404 && status !== 410) throw error;
+          // The place is in no file any more: what is older is gone, what is newer begins behind a gap.
+          return { lines: [], start: place.position, end: place.position, more: false };
+        }
+      }),
+    );
+  }
+
+  /** @param {Queue[]} queues */
+  #putOlder(queues) {
+    const { lines, ...origin } = take(queues, true);
+    this.#rows.digestInserted(this.#store.insert(0, lines, origin));
+  }
+
+  /** @param {Queue[]} queues */
+  #putNewer(queues) {
+    const { lines, ...origin } = take(queues, false);
+    this.#store.append(lines, origin);
+    // What is written meanwhile comes behind what waits.
+    for (const queue of queues) queue.more ||= queue.lines.length > 0;
+    if (isDone(queues)) this.#attach();
   }
 
   #mayLoad() {
@@ -419,35 +393,25 @@ export class Feed {
 
   /**
    * @param {string} what
-   * @param {(file: string) => Promise<() => void>} fetching its result puts in what was fetched
+   * @param {() => Promise<() => void>} fetching its result puts in what was fetched
    */
   async #load(what, fetching) {
     const generation = this.#generation;
     this.loading = what;
     this.#calls.onState();
     try {
-      const put = await fetching(this.sources[0].file);
+      const put = await fetching();
       if (generation !== this.#generation) return;
       this.loading = '';
       put();
       this.#calls.onLines();
-    } catch (error) {
+    } catch {
       if (generation !== this.#generation) return;
-      const { status = 0 } = /** @type {{ status?: number }} */ (error);
-      // The place is in no file any more: what is older is gone, what is newer begins behind a gap.
-      if ((status === 410 || status === 404) && what === 'older') this.beginning = true;
-      else if (status === 410 && what === 'newer') this.#attach();
-      else this.#calls.onNotice('fetchFailed');
+      this.#calls.onNotice('fetchFailed');
       this.#notBefore = Date.now() + FETCH_AGAIN;
     } finally {
       if (generation === this.#generation) this.loading = '';
       this.#calls.onState();
     }
   }
-}
-
-/** @param {Source} source */
-function settled({ socket }) {
-  const { phase } = socket.state;
-  return phase !== 'connecting' && phase !== 'catching';
 }

@@ -66,8 +66,7 @@ export class Fields {
       this.#filter = value;
       this.#calls.onFilter(value);
     } else {
-      // Nothing can be looked for by not being there.
-      const { value, error } = takeText(text, (terms) => new Finder(terms.filter(({ exclude }) => !exclude)), this.#finder);
+      const { value, error } = takeText(text, (terms) => new Finder(terms), this.#finder);
       this.#show(name, error);
       if (error) return;
       this.#finder = value;

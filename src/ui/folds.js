@@ -4,8 +4,9 @@
  */
 
 /**
- * @typedef {{ open: boolean, trace: boolean }} FoldState
- *   `open`: there is a first line to continue; `trace`: within a Python traceback, whose last line stands at the margin
+ * @typedef {{ open: boolean, trace: boolean, source?: number }} FoldState
+ *   `open`: there is a first line to continue; `trace`: within a Python traceback, whose last line stands at the margin;
+ *   `source`: the file of the line before
  */
 
 /** @returns {FoldState} */

@@ -41,38 +41,37 @@ export async function isPosition(file, text) {
 }
 
 /**
- * The lines before a place that is so many lines in front of a position.
+ * The lines on one side of a place.
  * @param {string} file
- * @param {{ before: string, overlap: number }} place
+ * @param {import('./store.js').Place} place
+ * @param {'before' | 'after'} side
  * @param {number} limit
- * @returns {Promise<Page>} `end` is the place itself, where it is a position
+ * @returns {Promise<Page>}
  */
-export async function fetchBefore(file, { before, overlap }, limit) {
-  for (;;) {
-    const page = await fetchPage(file, { before, limit: limit + overlap });
-    if (page.lines.length > overlap || !page.more || page.lines.length === 0) {
-      const lines = overlap > 0 ? page.lines.slice(0, Math.max(0, page.lines.length - overlap)) : page.lines;
-      return { ...page, lines };
-    }
-    overlap -= page.lines.length;
-    before = page.start;
+export async function fetchBeside(file, { position, skip }, side, limit) {
+  // To the place itself first.
+  while (skip !== 0) {
+    const page = await fetchPage(file, { [skip > 0 ? 'after' : 'before']: position, limit: Math.abs(skip) });
+    position = skip > 0 ? page.end : page.start;
+    skip -= Math.sign(skip) * page.lines.length;
+    if (page.lines.length === 0) break;
   }
+  return fetchPage(file, { [side]: position, limit });
 }
 
 /**
  * Searches the whole log, the newest lines first, and goes on where the server's time for one answer is over.
  * @param {string} file
- * @param {{ text: string, regex: boolean, before?: string | null, limit: number }} query
- * @param {{ onHit(hit: Hit): void, onProgress(scanned: number): void }} calls
+ * @param {{ text: string, regex: boolean, case?: string, before?: string | null, limit: number }} query
+ * @param {{ onHit(hit: Hit): void, onProgress?(scanned: number): void }} calls told how many bytes more are searched
  * @param {AbortSignal} signal
  * @returns {Promise<{ next: string | null }>} from where there may be more, null when all was searched
  */
-export async function search(file, { text, regex, before = null, limit }, { onHit, onProgress }, signal) {
-  let scanned = 0;
+export async function search(file, { text, regex, case: cases = 'sensitive', before = null, limit }, { onHit, onProgress }, signal) {
   let hits = 0;
   for (;;) {
     /** @type {Record<string, string>} */
-    const query = { q: text, regex: String(regex), limit: String(limit - hits) };
+    const query = { q: text, regex: String(regex), case: cases, limit: String(limit - hits) };
     if (before) query.before = before;
     const answer = await fetch(pathOf(file, 'search', query), { signal });
     if (!answer.ok || !answer.body) throw await problem(answer);
@@ -87,8 +86,7 @@ export async function search(file, { text, regex, before = null, limit }, { onHi
     }
     // An answer without its last line was cut short.
     if (!done) throw new Error('cut short');
-    scanned += done.scanned;
-    onProgress(scanned);
+    onProgress?.(done.scanned);
     if (done.complete || !done.next || hits >= limit || done.next === before) return { next: done.next };
     before = done.next;
   }

@@ -3,7 +3,7 @@
  * rules of its own lives in a module of its own.
  */
 
-import { addressOf } from './address.js';
+import { Actions } from './actions.js';
 import { Copier } from './copy.js';
 import { Feed } from './feed.js';
 import { Fields } from './fields.js';
@@ -16,11 +16,11 @@ import { Menu } from './menu.js';
 import { FilePicker } from './picker.js';
 import { Rows } from './rows.js';
 import { SearchDrawer } from './search.js';
-import { set, settings } from './settings.js';
+import { settings } from './settings.js';
 import { stateText } from './state.js';
 import { LogStore } from './store.js';
 import { speakIn, t } from './texts.js';
-import { nextLine, ordinalOf } from './walk.js';
+import { ordinalOf } from './walk.js';
 
 /**
  * @typedef {import('./store.js').Block} Block
@@ -47,20 +47,25 @@ export class Pane {
   /** Whether there is something to draw. */
   dirty = true;
 
-  #page;
-  #head;
-  #store = new LogStore(settings);
-  #rows = new Rows(this.#store);
+  // Its parts, as far as its actions need them.
+  page;
+  does = new Actions(this);
+  store = new LogStore(settings);
+  rows = new Rows(this.store);
   /** @type {LogList} */
-  #list;
+  list;
   /** @type {Feed} */
-  #feed;
+  feed;
+  search;
+  /** @type {Fields} */
+  fields;
+  /** @type {Copier} */
+  copier;
+
+  #head;
   #map;
   #picker;
-  #search;
-  #fields;
-  #copier;
-  #looks = new RowLooks(this.#store, this.#rows);
+  #looks = new RowLooks(this.store, this.rows);
   /** Where the reader was when the log was paused. @type {import('./list.js').Place | null} */
   #stood = null;
   #drawn = { at: 0, added: 0 };
@@ -76,49 +81,49 @@ export class Pane {
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('pane'));
     this.element = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
     this.views = views;
-    this.#page = page;
+    this.page = page;
     this.#head = new PaneHead(this.element);
-    this.#list = new LogList(this.#get('.log'), this.#store, this.#rows, {
+    this.list = new LogList(this.#get('.log'), this.store, this.rows, {
       onFollow: (following) => this.#followed(following),
-      onWish: () => this.#wish(),
-      onNear: (edge) => (edge === 'top' ? this.#feed.loadOlder() : this.#feed.loadNewer()),
+      onWish: () => this.wish(),
+      onNear: (edge) => (edge === 'top' ? this.feed.loadOlder() : this.feed.loadNewer()),
       lookOf: (index, line) => this.#looks.of(index, line),
       make: (index, line) => this.#looks.make(index, line),
-      isMarked: (block, line) => this.#copier.isMarked(block, line),
+      isMarked: (block, line) => this.copier.isMarked(block, line),
     });
     this.#map = new ErrorMap(/** @type {HTMLCanvasElement} */ (this.#get('.map')), (share) => this.#jump(share));
     this.#picker = new FilePicker(page.files, this.#get('.file'), this.#get('.files'), (name) => page.onFile(this, name));
-    this.#search = new SearchDrawer(
+    this.search = new SearchDrawer(
       this.#get('.results'),
-      (hit) => this.#openHit(hit),
+      (hit, number) => this.does.openHit(hit, number),
       () => this.focus(),
     );
-    this.#copier = new Copier(this.#list, this.#store, this.#rows, page.tell);
-    this.#fields = new Fields(this.element, {
+    this.copier = new Copier(this.list, this.store, this.rows, page.tell);
+    this.fields = new Fields(this.element, {
       onFilter: (filter) => this.#filtered(filter),
       onFind: (finder) => this.#found(finder),
-      onHit: () => this.toHit(-1),
-      onWhole: () => this.#searchWhole(),
+      onHit: () => this.does.toHit(-1),
+      onWhole: () => this.does.searchWhole(),
       onLeave: () => this.focus(),
     });
-    new Menu(this.#get('.more-button'), this.#get('.menu'), () => this.#menuItems());
-    this.#feed = this.#newFeed();
+    new Menu(this.#get('.more-button'), this.#get('.menu'), () => this.does.menuItems());
+    this.feed = this.#newFeed();
     this.#listen();
     const { filter, find } = views[0];
-    this.#fields.set('filter', filter);
-    this.#fields.set('find', find);
+    this.fields.set('filter', filter);
+    this.fields.set('find', find);
     this.setWords();
     this.applySettings();
   }
 
   /** Connects; apart from the constructor, as the element has to be in the document. */
   open() {
-    this.#feed.open();
+    this.feed.open();
   }
 
   close() {
-    this.#feed.close();
-    this.#search.cancel();
+    this.feed.close();
+    this.search.cancel();
     this.element.remove();
   }
 
@@ -136,57 +141,57 @@ export class Pane {
 
   /** Shows another file. @param {string} name */
   setFile(name) {
-    this.#feed.close();
-    this.#search.close();
+    this.feed.close();
+    this.search.close();
     this.views = [{ ...this.views[0], file: name }];
-    this.#feed = this.#newFeed();
-    this.#list.follow();
+    this.feed = this.#newFeed();
+    this.list.follow();
     this.#named();
     this.open();
   }
 
   #newFeed() {
-    return new Feed(this.files, this.#store, this.#rows, {
-      isFollowing: () => this.#list.following,
-      nearIndex: () => this.#list.nearIndex,
+    return new Feed(this.files, this.store, this.rows, {
+      isFollowing: () => this.list.following,
+      nearIndex: () => this.list.nearIndex,
       onLines: () => {
         this.#added += 1;
-        this.#wish();
+        this.wish();
       },
       onState: () => this.#showState(true),
       onCleared: () => {
-        this.#copier.clearMarks();
+        this.copier.clearMarks();
         this.#stood = null;
-        this.#list.reset();
+        this.list.reset();
       },
       onAttached: (attached) => {
-        this.#list.mayFollow = attached;
+        this.list.mayFollow = attached;
       },
-      onNotice: (text) => this.#page.tell(t(text)),
+      onNotice: (text) => this.page.tell(t(text)),
     });
   }
 
   // Drawing.
 
-  #wish() {
+  wish() {
     this.dirty = true;
-    this.#page.requestFrame();
+    this.page.requestFrame();
   }
 
   /** @param {number} now */
   draw(now) {
     if (!this.dirty) return;
-    if (this.#list.following && this.#added !== this.#drawn.added && now - this.#drawn.at < FLOOD + FLOOD_PANE * this.#page.count() && this.#flooded) {
-      this.#page.requestFrame();
+    if (this.list.following && this.#added !== this.#drawn.added && now - this.#drawn.at < FLOOD + FLOOD_PANE * this.page.count() && this.#flooded) {
+      this.page.requestFrame();
       return;
     }
     this.dirty = false;
     this.#mapDirty = true;
     this.#drawn = { at: now, added: this.#added };
-    const before = this.#store.lines;
-    if (!this.#rows.advance(this.#list.nearIndex)) this.#wish();
-    this.#list.render();
-    this.#flooded = this.#store.lines - before > this.#list.page;
+    const before = this.store.lines;
+    if (!this.rows.advance(this.list.nearIndex)) this.wish();
+    this.list.render();
+    this.#flooded = this.store.lines - before > this.list.page;
     this.#showEmpty();
   }
 
@@ -195,24 +200,24 @@ export class Pane {
   /** Rows look different now: other words, times, highlights. */
   #restyle() {
     this.#looks.change(this.files, this.views[0].columns);
-    this.#wish();
+    this.wish();
   }
 
   applySettings() {
-    const { metrics } = this.#rows;
-    this.#store.maxLines = settings.maxLines;
-    this.#store.maxBytes = settings.maxBytes;
+    const { metrics } = this.rows;
+    this.store.maxLines = settings.maxLines;
+    this.store.maxBytes = settings.maxBytes;
     this.element.classList.toggle('wrap', settings.wrap);
     this.element.classList.toggle('timed', settings.times > 0);
     this.#map.refresh();
     this.#mapDirty = true;
-    metrics.rowHeight = this.#list.rowHeight;
-    metrics.columns = this.#list.columnsInSight - (settings.times > 0 ? 14 : 0) - (this.merged ? 16 : 0);
-    if (metrics.wrap !== settings.wrap || this.#rows.folding !== settings.fold) {
+    metrics.rowHeight = this.list.rowHeight;
+    metrics.columns = this.list.columnsInSight - (settings.times > 0 ? 14 : 0) - (this.merged ? 16 : 0);
+    if (metrics.wrap !== settings.wrap || this.rows.folding !== settings.fold) {
       metrics.wrap = settings.wrap;
-      this.#rows.folding = settings.fold;
-      this.#rows.rebuild();
-      this.#list.refresh();
+      this.rows.folding = settings.fold;
+      this.rows.rebuild();
+      this.list.refresh();
     }
     this.#restyle();
   }
@@ -221,12 +226,12 @@ export class Pane {
 
   /** @param {boolean} [aloud] */
   #showState(aloud = false) {
-    const shown = this.#feed.state;
-    const { following } = this.#list;
+    const shown = this.feed.streams.state;
+    const { following } = this.list;
     const changed = this.#head.state(shown, { following, merged: this.merged });
-    if (changed && aloud) this.#page.say(`${this.files.join(', ')}: ${stateText(shown.state, following, null)}`);
-    const { loading, beginning } = this.#feed;
-    const atTop = !following && this.#store.lines > 0 && this.#get('.log').scrollTop < 40;
+    if (changed && aloud) this.page.say(`${this.files.join(', ')}: ${stateText(shown.state, following, null)}`);
+    const { loading, beginning } = this.feed;
+    const atTop = !following && this.store.lines > 0 && this.#get('.log').scrollTop < 40;
     const edge = loading === 'older' ? 'loadingOlder' : 'beginning';
     this.#head.edge(atTop && (loading === 'older' || beginning) ? t(edge) : '');
     this.#showEmpty();
@@ -235,32 +240,32 @@ export class Pane {
   /** What changes with time; called some times a second. */
   tick() {
     this.#showState();
-    const { at, old, file } = this.#feed.last;
-    this.#head.last((old && this.#page.files.modified(file)) || at);
-    const { shown, found } = this.#rows.counts();
-    const { filter, finder } = this.#rows;
-    const { cursor } = this.#list;
-    const n = finder && cursor ? ordinalOf(this.#store.blocks, cursor) : 0;
+    const { at, old, file } = this.feed.streams.last;
+    this.#head.last((old && this.page.files.modified(file)) || at);
+    const { shown, found } = this.rows.counts();
+    const { filter, finder } = this.rows;
+    const { cursor } = this.list;
+    const n = finder && cursor ? ordinalOf(this.store.blocks, cursor) : 0;
     const foundText = n > 0 ? t('counts', { n, total: found }) : t('count', { n: found });
-    this.#head.counts(filter ? t('counts', { n: shown, total: this.#store.lines }) : '', finder ? foundText : '');
-    const { fresh } = this.#feed;
-    if (!this.#list.following) this.#head.pill(filter ? fresh.shown : fresh.all, this.#stoodHeld);
+    this.#head.counts(filter ? t('counts', { n: shown, total: this.store.lines }) : '', finder ? foundText : '');
+    const { fresh } = this.feed;
+    if (!this.list.following) this.#head.pill(filter ? fresh.shown : fresh.all, this.#stoodHeld);
     this.#ticks += 1;
     // Of many lines the map changes slowly, and looking at all of them takes a while.
-    if (this.#mapDirty && (this.#store.lines < FEW || this.#ticks % 6 === 0)) {
+    if (this.#mapDirty && (this.store.lines < FEW || this.#ticks % 6 === 0)) {
       this.#mapDirty = false;
-      this.#map.draw(this.#store.blocks);
+      this.#map.draw(this.store.blocks);
     }
   }
 
   get #stoodHeld() {
-    return this.#stood !== null && this.#store.blocks.includes(this.#stood.block);
+    return this.#stood !== null && this.store.blocks.includes(this.#stood.block);
   }
 
   #showEmpty() {
-    const { blocks, lines } = this.#store;
-    const { state, file } = this.#feed.state;
-    const what = { file, filtered: this.#rows.partial && lines > 0, term: this.views[0].filter };
+    const { blocks, lines } = this.store;
+    const { state, file } = this.feed.streams.state;
+    const what = { file, filtered: this.rows.partial && lines > 0, term: this.views[0].filter };
     this.#head.empty(state, blocks.some(({ rows }) => rows.length > 0) ? null : what);
   }
 
@@ -269,231 +274,66 @@ export class Pane {
   /** @param {boolean} following */
   #followed(following) {
     if (following) {
-      this.#feed.toEnd();
+      this.feed.toEnd();
     } else {
-      this.#feed.startCounting();
-      this.#stood = this.#list.topLine;
+      this.feed.startCounting();
+      this.#stood = this.list.topLine;
     }
     this.#head.following(following);
     this.tick();
-    this.#page.say(t(following ? 'following' : 'paused'));
-  }
-
-  togglePause() {
-    if (this.#list.following) this.#list.pause();
-    else this.#list.follow();
-  }
-
-  toTop() {
-    this.#list.toTop();
-  }
-
-  toEnd() {
-    this.#list.follow();
-  }
-
-  /** @param {number} by */
-  moveCursor(by) {
-    this.#list.moveCursor(by);
-  }
-
-  /** @param {number} by */
-  scrollRows(by) {
-    this.#list.scrollRows(by);
-  }
-
-  get page() {
-    return this.#list.page;
+    this.page.say(t(following ? 'following' : 'paused'));
   }
 
   /** @param {number} share of all */
   #jump(share) {
-    this.#list.pause(true);
+    this.list.pause(true);
     const log = this.#get('.log');
-    log.scrollTop = share * totalHeight(this.#store.blocks) - log.clientHeight / 2;
+    log.scrollTop = share * totalHeight(this.store.blocks) - log.clientHeight / 2;
   }
 
   // Filter and find.
 
   /** @param {import('./terms.js').Filter | null} filter */
   #filtered(filter) {
-    const place = this.#list.following ? null : this.#list.cursor ?? this.#list.topLine;
-    const inContext = this.#rows.partial && !filter && place;
-    this.#rows.setFilter(filter);
+    const place = this.list.following ? null : this.list.cursor ?? this.list.topLine;
+    const inContext = this.rows.partial && !filter && place;
+    this.rows.setFilter(filter);
     this.#viewChanged();
     this.#restyle();
-    if (inContext) this.#showNow(place);
+    if (inContext) this.does.showNow(place);
   }
 
   /** @param {import('./terms.js').Finder | null} finder */
   #found(finder) {
-    this.#rows.setFinder(finder);
-    this.#get('.whole').hidden = !finder || this.merged;
+    this.rows.setFinder(finder);
+    this.#get('.whole').hidden = !finder;
     this.#viewChanged();
     this.#restyle();
   }
 
-  #viewChanged() {
-    this.#mapDirty = true;
-    this.views[0].filter = this.#fields.text('filter');
-    this.views[0].find = this.#fields.text('find');
-    this.#page.onView();
-  }
-
-  focusFind() {
-    this.#fields.focusFind();
-  }
-
-  /** Shows a line among those that the filter leaves out. @param {import('./list.js').Place} place */
-  #inContext(place) {
-    this.#list.pause();
-    this.#list.cursor = place;
-    this.#fields.clear('filter');
-  }
-
-  /** Shows a line at once, its surroundings first: they are what is looked at. @param {import('./list.js').Place} place */
-  #showNow(place) {
-    this.#rows.advance(this.#store.blocks.indexOf(place.block), Infinity);
-    this.#list.show(place, 'middle');
-    this.#list.render();
-  }
-
-  /**
-   * To the next line of a kind, from the cursor or from what is in sight on.
-   * @param {1 | -1} direction
-   * @param {(block: Block, line: number) => boolean} wanted
-   * @param {string} none what is told where there is none
-   */
-  #walk(direction, wanted, none) {
-    const { following, cursor } = this.#list;
-    // Whoever follows stands behind all of them.
-    const from = following ? null : cursor ?? this.#list.topLine;
-    const way = { from, including: !cursor, step: following ? /** @type {const} */ (-1) : direction };
-    const place = nextLine(this.#store.blocks, way, wanted);
-    if (place) this.#list.show(place, 'middle');
-    else this.#page.tell(t(none));
-  }
-
-  /** @param {1 | -1} direction */
-  toHit(direction) {
-    if (!this.#rows.finder) return this.focusFind();
-    this.#walk(direction, (block, line) => block.found.includes(line), 'noHit');
-  }
-
-  /** @param {1 | 2} level @param {1 | -1} direction */
-  toLevel(level, direction) {
-    this.#walk(direction, (block, line) => block.levels[line] === level, level === 1 ? 'noError' : 'noWarning');
-  }
-
-  #searchWhole() {
-    const [{ file, find }] = this.views;
-    if (this.merged || !find) return this.focusFind();
-    this.#search.start(file, find, this.#page.files.find(file)?.size ?? 0);
-  }
-
-  /** @param {import('./history.js').Hit} hit */
-  async #openHit(hit) {
-    this.#list.pause();
-    if (this.#rows.partial) this.#fields.clear('filter');
-    const block = await this.#feed.openAt(hit);
-    if (block) this.#showNow({ block, line: 0 });
-  }
-
-  // Copying, marking, exporting.
-
-  mark() {
-    this.#copier.mark();
-    this.#wish();
-  }
-
-  copy() {
-    this.#copier.copy();
-  }
-
-  /** @returns {(import('./menu.js').Item | null)[]} */
-  #menuItems() {
-    const toggle = (/** @type {'wrap' | 'fold' | 'ansi'} */ name) => () => {
-      set(name, !settings[name]);
-      this.#page.onSettings();
-    };
-    const what = this.#rows.partial ? 'Filtered' : 'Held';
-    return [
-      { text: t('wrap'), checked: settings.wrap, run: toggle('wrap') },
-      { text: t('fold'), checked: settings.fold, run: toggle('fold') },
-      { text: t('ansi'), checked: settings.ansi, run: toggle('ansi') },
-      null,
-      ...(this.merged ? [] : [{ text: t('searchWhole'), run: () => this.#searchWhole() }]),
-      { text: t('copyMarked'), run: () => this.copy() },
-      { text: t('copyLink'), run: () => this.#copier.copyLink() },
-      null,
-      { text: t(`export${what}Text`), run: () => this.#copier.export('text', this.files) },
-      { text: t(`export${what}Json`), run: () => this.#copier.export('json', this.files) },
-      ...this.files.map((file) => ({
-        text: this.merged ? `${t('download')}: ${file}` : t('download'),
-        href: addressOf(`api/v1/logs/${encodeURIComponent(file)}/download`).href,
-      })),
-    ];
-  }
-
-  // Rows answer.
-
-  /** @param {string} action @param {Element} target */
-  #act(action, target) {
-    const shown = this.#list.shownAt(target);
-    if (!shown) return;
-    const { block, line } = shown;
-    if (action === 'gap') this.#feed.loadGap(block);
-    else if (action === 'context') this.#inContext({ block, line });
-    else if (action === 'column') this.#toggleColumn(/** @type {HTMLElement} */ (target).dataset.field ?? '');
-    else {
-      this.#list.pause();
-      this.#rows.toggle(block, line, action);
-      this.#wish();
-    }
-  }
-
-  /** What the Enter key does on the line under the cursor: its first button. */
-  enter() {
-    const row = this.element.querySelector('.row.cursor');
-    const button = /** @type {HTMLElement | null} */ (row?.querySelector('button') ?? null);
-    button?.click();
-  }
-
-  /** @param {string} name */
-  #toggleColumn(name) {
-    const { columns } = this.views[0];
-    const at = columns.indexOf(name);
-    if (at >= 0) columns.splice(at, 1);
-    else columns.push(name);
+  /** Fields are columns, or none any more. */
+  columnsChanged() {
     this.#showColumns();
     this.#viewChanged();
     this.#restyle();
   }
 
   #showColumns() {
-    this.#head.columns(this.views[0].columns, (name) => this.#toggleColumn(name));
+    this.#head.columns(this.views[0].columns, (name) => this.does.toggleColumn(name));
   }
 
-  /** Leaves one thing after the other, the nearest first. */
-  escape() {
-    if (this.#search.open) this.#search.close();
-    else if (this.#list.cursor) this.#list.clearCursor();
-    else if (this.#copier.marks > 0) {
-      this.#copier.clearMarks();
-      this.#wish();
-    } else if (this.#fields.text('find')) this.#fields.clear('find');
-    else this.#fields.clear('filter');
+  #viewChanged() {
+    this.#mapDirty = true;
+    this.views[0].filter = this.fields.text('filter');
+    this.views[0].find = this.fields.text('find');
+    this.page.onView();
   }
 
   /** The server was asked about its files. @param {boolean} reached */
   looked(reached) {
-    const { files } = this.#page;
-    this.#feed.looked(reached ? (name) => files.modified(name) : null);
+    const { files } = this.page;
+    this.feed.streams.looked(reached ? (name) => files.modified(name) : null);
     this.#picker.render();
-  }
-
-  retryWaiting() {
-    this.#feed.retryWaiting();
   }
 
   // Words and events.
@@ -506,35 +346,35 @@ export class Pane {
   setWords() {
     speakIn(this.element);
     this.#named();
-    this.#head.following(this.#list.following);
+    this.#head.following(this.list.following);
     this.#showColumns();
     this.#picker.render();
-    this.#search.refresh();
+    this.search.refresh();
     this.tick();
     this.#restyle();
-    this.#list.refresh();
+    this.list.refresh();
   }
 
   #listen() {
     const on = (/** @type {string} */ name, /** @type {() => void} */ call) => this.#get(name).addEventListener('click', call);
-    on('.pause', () => this.togglePause());
-    on('.pill-end', () => this.#list.follow());
-    on('.pill-stood', () => this.#stood && this.#list.showAtTop(this.#stood));
-    on('.retry', () => this.#feed.retryNow());
-    on('.close', () => this.#page.onClose(this));
-    on('.whole', () => this.#searchWhole());
+    on('.pause', () => this.does.togglePause());
+    on('.pill-end', () => this.list.follow());
+    on('.pill-stood', () => this.#stood && this.list.showAtTop(this.#stood));
+    on('.retry', () => this.feed.streams.retryNow());
+    on('.close', () => this.page.onClose(this));
+    on('.whole', () => this.does.searchWhole());
     this.element.addEventListener('click', (event) => {
       const target = /** @type {Element} */ (event.target);
       const button = /** @type {HTMLElement | null} */ (target.closest('[data-action]'));
-      if (button?.dataset.action) this.#act(button.dataset.action, button);
+      if (button) this.does.act(button);
     });
     this.#get('.log').addEventListener('copy', (event) => {
-      const text = this.#copier.selected;
+      const text = this.copier.selected;
       if (!text) return;
       event.preventDefault();
       event.clipboardData?.setData('text/plain', text);
     });
-    const edge = () => !this.#list.following && this.#showState();
+    const edge = () => !this.list.following && this.#showState();
     this.#get('.log').addEventListener('scroll', edge, { passive: true });
   }
 

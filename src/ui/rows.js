@@ -193,6 +193,8 @@ export class Rows {
   #classify(block, state, to) {
     for (let i = block.levels.length; i < to; i += 1) {
       const text = seen(block.lines[i]);
+      // No line continues one of another file.
+      if (state.source !== block.sources[i]) Object.assign(state, foldStart(), { source: block.sources[i] });
       const found = findLevel(text);
       block.levels.push(found ? LEVELS.indexOf(found.level) + 1 : 0);
       block.continues.push(continues(text, found !== null, state));

@@ -1,17 +1,25 @@
-/** The drawer that shows what a search in the whole file finds, while it finds it. */
+/** The drawer that shows what a search in whole files finds, while it finds it. */
 
+import { parse, plain } from './ansi.js';
 import { search } from './history.js';
-import { parse } from './ansi.js';
-import { Finder, parseTerms } from './terms.js';
+import { queryOf } from './terms.js';
 import { size, t } from './texts.js';
+import { timeIn } from './times.js';
 
-/** @typedef {import('./history.js').Hit} Hit */
+/**
+ * @typedef {import('./history.js').Hit} Hit
+ * @typedef {{ file: string, number: number, next: string | null, done: boolean, time: number }} Searched
+ *   a file, and how far it is searched: from which position on, and the time of its last hit
+ */
 
-/** So many hits are fetched before the reader asks for more. */
+/** So many hits of a file are fetched before the reader asks for more. */
 const HITS = 500;
 
 /** So much of a hit's line is shown. */
 const SHOWN = 300;
+
+/** What the server left out of a line may be where the hit is. */
+const CUT = /\[\+\d+ bytes\]$/;
 
 export class SearchDrawer {
   #box;
@@ -24,21 +32,20 @@ export class SearchDrawer {
   #onClose;
   /** @type {AbortController | null} */
   #running = null;
-  #file = '';
-  #query = '';
-  /** @type {string | null} */
-  #next = null;
+  /** @type {Searched[]} */
+  #files = [];
   #size = 0;
   #scanned = 0;
-  /** @type {Hit[]} */
+  /** In the order of the list. @type {(Hit & { from: Searched, time: number })[]} */
   #hits = [];
   #ending = '';
-  /** @type {Finder | null} */
+  #reason = '';
+  /** @type {import('./terms.js').Finder | null} */
   #finder = null;
 
   /**
    * @param {HTMLElement} box
-   * @param {(hit: Hit) => void} onOpen
+   * @param {(hit: Hit, number: number) => void} onOpen told the number of the hit's file too
    * @param {() => void} onClose
    */
   constructor(box, onOpen, onClose) {
@@ -62,20 +69,17 @@ export class SearchDrawer {
   }
 
   /**
-   * @param {string} file
-   * @param {string} text as it stands in the field: its first term is searched for
-   * @param {number} fileSize for the progress
+   * @param {string[]} files
+   * @param {import('./terms.js').Finder} finder
+   * @param {number} bytes of all files, for the progress
    */
-  start(file, text, fileSize) {
-    const [term] = parseTerms(text).filter(({ pattern }) => pattern);
-    if (!term) return;
+  start(files, finder, bytes) {
+    if (finder.terms.length === 0) return;
     this.cancel();
-    this.#file = file;
-    this.#query = text;
-    this.#finder = new Finder([term]);
-    this.#size = fileSize;
+    this.#files = files.map((file, number) => ({ file, number, next: null, done: false, time: Infinity }));
+    this.#finder = finder;
+    this.#size = bytes;
     this.#scanned = 0;
-    this.#next = null;
     this.#hits = [];
     this.#list.replaceChildren();
     this.#box.hidden = false;
@@ -104,34 +108,53 @@ export class SearchDrawer {
   }
 
   async #run() {
-    const [term] = parseTerms(this.#query).filter(({ pattern }) => pattern);
+    const finder = this.#finder;
+    if (!finder) return;
     const running = new AbortController();
     this.#running = running;
     this.#ending = '';
     this.#show();
-    const regex = this.#query.includes(`/${term.source}/`);
-    const calls = {
-      onHit: (/** @type {Hit} */ hit) => {
-        this.#hits.push(hit);
-        this.#list.append(this.#itemOf(hit));
-        this.#show();
-      },
-      onProgress: (/** @type {number} */ scanned) => {
-        this.#scanned = scanned;
-        this.#show();
-      },
-    };
     try {
-      const query = { text: term.source, regex, before: this.#next, limit: HITS };
-      const { next } = await search(this.#file, query, calls, running.signal);
-      this.#next = next;
-      this.#ending = next ? 'searchPart' : 'searchAll';
+      // One after the other, as the server has few places for searches.
+      for (const from of this.#files) {
+        if (from.done) continue;
+        const calls = {
+          onHit: (/** @type {Hit} */ hit) => this.#add(hit, from),
+          onProgress: (/** @type {number} */ scanned) => {
+            this.#scanned += scanned;
+            this.#show();
+          },
+        };
+        const query = { ...queryOf(finder.terms), before: from.next, limit: HITS };
+        const { next } = await search(from.file, query, calls, running.signal).catch((error) => {
+          // Of several files one may be missing.
+          if (error.status !== 404 || this.#files.length === 1) throw error;
+          return { next: null };
+        });
+        from.next = next;
+        from.done = !next;
+      }
+      this.#ending = this.#files.every(({ done }) => done) ? 'searchAll' : 'searchPart';
     } catch (error) {
       if (this.#running !== running && !running.signal.aborted) return;
       this.#ending = running.signal.aborted ? 'searchStopped' : 'searchFailed';
-      if (!running.signal.aborted) this.#text.title = String(/** @type {Error} */ (error).message);
+      // Of an expression that the server does not know the last line says why.
+      this.#reason = /** @type {Error} */ (error).message.split(': ').at(-1) ?? '';
     }
     if (this.#running === running || running.signal.aborted) this.#running = null;
+    this.#show();
+  }
+
+  /** Puts a hit in its place: the newest first, as far as lines have times. @param {Hit} hit @param {Searched} from */
+  #add(hit, from) {
+    // The server searches lines as they are, escape sequences included.
+    if (!this.#finder?.test(plain(hit.line)) && !CUT.test(hit.line)) return;
+    from.time = Math.min(from.time, timeIn(hit.line) ?? from.time);
+    const { time } = from;
+    let at = this.#hits.length;
+    while (this.#files.length > 1 && at > 0 && this.#hits[at - 1].time < time) at -= 1;
+    this.#hits.splice(at, 0, { ...hit, from, time });
+    this.#list.insertBefore(this.#itemOf(hit, from), this.#list.children[at] ?? null);
     this.#show();
   }
 
@@ -139,28 +162,34 @@ export class SearchDrawer {
     const running = this.#running !== null;
     const found = t('hits', { n: this.#hits.length });
     const scanned = this.#scanned ? ` · ${t('scanned', { size: size(this.#scanned) })}` : '';
-    const state = t(running ? 'searching' : this.#ending);
+    const state = t(running ? 'searching' : this.#ending, { reason: this.#reason });
     const text = `${found}${scanned} · ${state}`;
     if (this.#text.textContent !== text) this.#text.textContent = text;
     this.#progress.hidden = !running;
     if (this.#scanned && this.#size) this.#progress.value = Math.min(1, this.#scanned / this.#size);
     else this.#progress.removeAttribute('value');
     this.#stop.hidden = !running;
-    this.#more.hidden = running || !this.#next;
+    this.#more.hidden = running || this.#ending !== 'searchPart';
   }
 
-  /** @param {Hit} hit */
-  #itemOf(hit) {
+  /** @param {Hit} hit @param {Searched} from */
+  #itemOf(hit, { file, number }) {
     const item = document.createElement('li');
     const button = document.createElement('button');
     button.type = 'button';
     button.tabIndex = this.#hits.length === 1 ? 0 : -1;
     const text = parse(hit.line, SHOWN).segments.map((segment) => segment.text).join('');
+    if (this.#files.length > 1) {
+      const label = document.createElement('span');
+      label.className = `hit-file source${number % 6}`;
+      label.textContent = file;
+      button.append(label);
+    }
     let at = 0;
-    for (const { from, to } of this.#finder?.spans(text) ?? []) {
+    for (const { from, to, colour } of this.#finder?.spans(text).sort((a, b) => a.from - b.from) ?? []) {
       if (from < at) continue;
       const mark = document.createElement('span');
-      mark.className = 'hit hit0';
+      mark.className = `hit hit${colour}`;
       mark.textContent = text.slice(from, to);
       button.append(text.slice(at, from), mark);
       at = to;
@@ -173,7 +202,7 @@ export class SearchDrawer {
   /** @param {number} at */
   #open(at) {
     for (const [index, item] of [...this.#list.children].entries()) item.classList.toggle('opened', index === at);
-    this.#onOpen(this.#hits[at]);
+    this.#onOpen(this.#hits[at], this.#hits[at].from.number);
   }
 
   /** @param {KeyboardEvent} event */

@@ -5,16 +5,21 @@
  * filter lets it pass, how high its row is) is kept in the same block. So forgetting the oldest lines is dropping a
  * block, whatever had been found out about them, and no index anywhere has to be moved.
  *
- * The blocks are one contiguous run of the log, with marks between them where something happened.
+ * The blocks are one contiguous run of the log, with marks between them where something happened. Of several files each
+ * has its own run among the others' lines. Where a line is in its file is known by pins: positions here and there among
+ * the lines, from which it is so many lines to any other. No pin is lost with its block, unless the next one has others.
  */
 
 /**
  * @typedef {'error' | 'warn' | 'info' | 'debug' | 'trace'} Level
  * @typedef {{ text: string, tone?: 'calm' | 'warn' | 'error', vars?: Record<string, string | number>,
- *   file?: string, action?: string }} Mark
- *   a row of the page's own: the name of its text, how loud it is, and what a button in it does
- * @typedef {{ start?: string | null, end?: string | null, time?: number, source?: number, sources?: number[] }} Origin
- *   the positions before and behind a run of lines, when it came (0: before the page was opened), from which file
+ *   file?: string, action?: string, source?: number }} Mark
+ *   a row of the page's own: the name of its text, how loud it is, and what a button in it does, for which file
+ * @typedef {{ position: string, skip: number }} Place between two lines of a file: so many of its lines behind a
+ *   position, or before it where they are fewer than none
+ * @typedef {Place & { at: number, source: number }} Pin a place known to be before so many of a block's lines
+ * @typedef {{ pins?: Pin[], time?: number, source?: number, sources?: number[] }} Origin
+ *   which places are known among lines, when they came (0: before the page was opened), from which file
  */
 
 export const MAX_LINES = 50_000;
@@ -39,10 +44,8 @@ export class Block {
   times = [];
   /** The number of each line's file, where a pane shows several. @type {number[]} */
   sources = [];
-  /** The position before the first line, and behind the last one, where they are known. @type {string | null} */
-  start = null;
-  /** @type {string | null} */
-  end = null;
+  /** The first and the last place that is known of each file, in their order. @type {Pin[]} */
+  pins = [];
   bytes = 0;
 
   // What `Digest` finds out about the lines, one entry a line, as far as it got.
@@ -104,10 +107,9 @@ export class LogStore {
   append(lines, origin = {}) {
     let at = 0;
     const last = this.blocks.at(-1);
-    if (last && !last.full && (last.end ?? null) === (origin.start ?? null)) at = this.#fill(last, lines, 0, origin);
+    if (last && !last.full) at = this.#fill(last, lines, 0, origin);
     while (at < lines.length) {
       const block = new Block();
-      if (at === 0) block.start = origin.start ?? null;
       at = this.#fill(block, lines, at, origin);
       this.blocks.push(block);
     }
@@ -124,7 +126,6 @@ export class LogStore {
     const blocks = [];
     for (let at = 0; at < lines.length; ) {
       const block = new Block();
-      if (at === 0) block.start = origin.start ?? null;
       at = this.#fill(block, lines, at, origin);
       blocks.push(block);
     }
@@ -140,23 +141,11 @@ export class LogStore {
   }
 
   dropFirst() {
-    const block = this.blocks.shift();
-    if (block) this.#forget(block);
-    return block;
+    return this.#drop(0, 1);
   }
 
   dropLast() {
-    const block = this.blocks.pop();
-    if (block) this.#forget(block);
-    return block;
-  }
-
-  /** @param {Block} block */
-  remove(block) {
-    const index = this.blocks.indexOf(block);
-    if (index < 0) return;
-    this.blocks.splice(index, 1);
-    this.#forget(block);
+    return this.#drop(this.blocks.length - 1, -1);
   }
 
   clear() {
@@ -173,22 +162,23 @@ export class LogStore {
   }
 
   /**
-   * A known position at or behind the beginning of a block, and how many lines from that beginning lie before it:
-   * what to ask the server for, to get what comes before the block.
-   * @param {number} [index]
-   * @returns {{ before: string, overlap: number } | null}
+   * Where in its file an edge of a block is.
+   * @param {number} source
+   * @param {number} index the block's
+   * @param {1 | -1} step 1: its beginning, told by what follows; -1: its end, told by what is before
+   * @returns {Place | null}
    */
-  placeBefore(index = 0) {
-    let overlap = 0;
-    for (let i = index; i < this.blocks.length; i += 1) {
-      const block = this.blocks[i];
-      if (block.mark) {
-        if (overlap > 0) return null;
-        continue;
-      }
-      if (block.start) return { before: block.start, overlap };
-      overlap += block.lines.length;
-      if (block.end) return { before: block.end, overlap };
+  placeAt(source, index, step) {
+    let skip = 0;
+    for (let i = index; i >= 0 && i < this.blocks.length; i += step) {
+      const { pins, sources, mark } = this.blocks[i];
+      const of = (/** @type {Pin} */ pin) => pin.source === source;
+      const pin = step > 0 ? pins.find(of) : pins.findLast(of);
+      const [from, to] = step > 0 ? [0, pin?.at] : [pin?.at ?? 0];
+      for (const one of sources.slice(from, to)) if (one === source) skip -= step;
+      if (pin) return { position: pin.position, skip: pin.skip + skip };
+      // What lies behind missing lines tells nothing of what is before them.
+      if (step > 0 && mark?.action === 'gap' && mark.source === source) return null;
     }
     return null;
   }
@@ -200,7 +190,8 @@ export class LogStore {
    * @param {Origin} origin
    * @returns {number} where the lines that did not fit begin
    */
-  #fill(block, lines, from, { end = null, time = 0, source = 0, sources }) {
+  #fill(block, lines, from, { pins = [], time = 0, source = 0, sources }) {
+    const offset = block.lines.length - from;
     let to = from;
     for (; to < lines.length && !block.full; to += 1) {
       const size = sizeOf(lines[to]);
@@ -211,13 +202,34 @@ export class LogStore {
       this.bytes += size;
     }
     this.lines += to - from;
-    block.end = to === lines.length ? end : null;
+    for (const pin of pins) {
+      if (pin.at >= from && (pin.at < to || to === lines.length)) pinTo(block, { ...pin, at: pin.at + offset });
+    }
     return to;
   }
 
-  /** @param {Block} block */
-  #forget(block) {
+  /** @param {number} index @param {1 | -1} step where the other blocks are */
+  #drop(index, step) {
+    const [block] = this.blocks.slice(index);
+    if (!block) return;
+    const next = this.blocks[index + step];
+    for (const source of new Set(block.pins.map((pin) => pin.source))) {
+      if (!next || next.pins.some((pin) => pin.source === source)) continue;
+      const place = this.placeAt(source, index, step > 0 ? -1 : 1);
+      if (place) next.pins.push({ ...place, source, at: step > 0 ? 0 : next.lines.length });
+    }
+    this.blocks.splice(index, 1);
     this.lines -= block.lines.length;
     this.bytes -= block.bytes;
+    return block;
   }
+}
+
+/** Of the pins of a file the first and the last are enough. @param {Block} block @param {Pin} pin */
+function pinTo({ pins }, pin) {
+  const others = pins.filter(({ source }) => source === pin.source);
+  const last = others.at(-1);
+  if (last && last.position === pin.position && last.skip === pin.skip) return;
+  if (last && others.length > 1) pins.splice(pins.indexOf(last), 1);
+  pins.push(pin);
 }

@@ -4,7 +4,7 @@
  */
 
 /**
- * @typedef {{ source: string, exclude: boolean, pattern: RegExp | null, error: string }} Term
+ * @typedef {{ source: string, plain: boolean, exclude: boolean, pattern: RegExp | null, error: string }} Term
  */
 
 const SPECIAL = /[\\^$.*+?()[\]{}|/]/g;
@@ -46,7 +46,7 @@ export function parseTerms(text) {
  * @returns {Term}
  */
 function plainTerm(source, exclude) {
-  return { source, exclude, pattern: new RegExp(source.replace(SPECIAL, '\\$&'), flagsFor(source)), error: '' };
+  return { source, plain: true, exclude, pattern: new RegExp(source.replace(SPECIAL, '\\$&'), flagsFor(source)), error: '' };
 }
 
 /**
@@ -56,15 +56,16 @@ function plainTerm(source, exclude) {
  */
 function expressionTerm(source, exclude) {
   const flags = flagsFor(source.replace(/\\(?:u\{?[\da-fA-F]+|[pP]\{[^}]*\}|.)/g, ''));
+  const term = { source, plain: false, exclude, error: '' };
   try {
-    return { source, exclude, pattern: new RegExp(source, flags), error: '' };
+    return { ...term, pattern: new RegExp(source, flags) };
   } catch {
     // Escapes that mean nothing are an error with the `u` flag only.
     try {
-      return { source, exclude, pattern: new RegExp(source, flags.replace('u', '')), error: '' };
+      return { ...term, pattern: new RegExp(source, flags.replace('u', '')) };
     } catch (error) {
       const said = error instanceof Error ? error.message : '';
-      return { source, exclude, pattern: null, error: said.split(': ').at(-1) ?? said };
+      return { ...term, pattern: null, error: said.split(': ').at(-1) ?? said };
     }
   }
 }
@@ -91,12 +92,14 @@ export class Filter {
 
 /** Lines that have any of the terms, and where, each in a colour of its own. */
 export class Finder {
-  /** @type {RegExp[]} */
+  terms;
   patterns;
 
   /** @param {Term[]} terms */
   constructor(terms) {
-    this.patterns = terms.flatMap(({ pattern }) => (pattern ? [pattern] : []));
+    // Nothing can be looked for by not being there.
+    this.terms = terms.filter(({ exclude, pattern }) => pattern && !exclude);
+    this.patterns = this.terms.map(({ pattern }) => /** @type {RegExp} */ (pattern));
   }
 
   /** @param {string} text */
@@ -149,4 +152,25 @@ export function takeText(text, make, last) {
   const bad = terms.find(({ error }) => error);
   if (bad) return { value: last, error: bad.error };
   return { value: terms.length > 0 ? make(terms) : null, error: '' };
+}
+
+/** What means more in an expression of Rust than in one of JavaScript. @type {Record<string, string>} */
+const IN_RUST = { d: '[0-9]', D: '[^0-9]', w: '[0-9A-Za-z_]', W: '[^0-9A-Za-z_]', b: '(?-u:\\b)' };
+
+/**
+ * Terms as one search of the server: for lines that have any of them.
+ * @param {Term[]} terms
+ * @returns {{ text: string, regex: boolean, case: string }}
+ */
+export function queryOf(terms) {
+  const [{ source, plain, pattern }] = terms;
+  const regex = terms.length > 1 || !plain;
+  if (!regex) return { text: source, regex, case: pattern?.ignoreCase ? 'insensitive' : 'sensitive' };
+  const ways = terms.map((term) => {
+    const text = term.plain
+      ? term.source.replace(SPECIAL, '\\$&')
+      : term.source.replace(/\\(.)/g, (escape, letter) => IN_RUST[letter] ?? escape);
+    return `(?${term.pattern?.ignoreCase ? '' : '-'}i:${text})`;
+  });
+  return { text: ways.join('|'), regex, case: 'sensitive' };
 }

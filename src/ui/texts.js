@@ -114,6 +114,7 @@ const TEXTS = {
   backGap: { en: 'Reconnected, lines are missing here', zh: '已重新连接，此处有日志缺失' },
   gapAction: { en: 'Fetch them', zh: '获取' },
   gapHint: { en: 'Fetch the lines before those that follow', zh: '获取以下各行之前的日志' },
+  notAround: { en: 'Its place at this time was not found', zh: '未找到此时刻在该文件中的位置' },
   backThere: { en: 'The file is there again', zh: '文件又出现了' },
   endForbidden: { en: 'The server does not offer this file', zh: '服务器不提供此文件' },
   endMissing: { en: 'The file does not exist', zh: '文件不存在' },
@@ -145,7 +146,7 @@ const TEXTS = {
   searchAll: { en: 'all of it', zh: '已全部搜索' },
   searchPart: { en: 'there may be more', zh: '可能还有更多' },
   searchStopped: { en: 'cancelled', zh: '已取消' },
-  searchFailed: { en: 'failed', zh: '搜索失败' },
+  searchFailed: { en: 'failed: {reason}', zh: '搜索失败：{reason}' },
   searchOn: { en: 'Search on', zh: '继续搜索' },
   closeResults: { en: 'Close the results', zh: '关闭搜索结果' },
 

@@ -94,20 +94,32 @@ export function timeBeside(mode, line, arrived) {
 }
 
 /**
- * Runs of lines of several files as one, by the times in them; a line without one stays behind the one before it.
- * @param {string[][]} runs
- * @returns {{ lines: string[], sources: number[] }}
+ * A regular expression for every time up to one, in the spelling that a line has; null where it has none that sorts as
+ * text does.
+ * @param {number} time
+ * @param {string} line
  */
-export function mergeByTime(runs) {
-  /** @type {{ line: string, source: number, time: number }[]} */
-  const all = [];
-  for (const [source, lines] of runs.entries()) {
-    let time = -Infinity;
-    for (const line of lines) {
-      time = Math.max(time, timeIn(line) ?? time);
-      all.push({ line, source, time });
-    }
+export function upTo(time, line) {
+  const iso = ISO.exec(line);
+  const epoch = iso ? null : EPOCH.exec(line);
+  if (!iso && !epoch) return null;
+  let context = '';
+  let stamp = '';
+  let digits = String(time);
+  if (iso) {
+    const shift = instant([1970, 0, 1, 0, 0, 0], 0, iso[8] ?? 'Z');
+    const local = iso[8] ? 0 : new Date(time).getTimezoneOffset() * 60_000;
+    digits = new Date(time - shift - local).toISOString().replace(/\D/g, '');
+    stamp = iso[0].slice(0, 19);
+  } else if (epoch) {
+    const at = epoch.index + epoch[0].indexOf(epoch[1]);
+    context = at > 0 ? line.slice(Math.max(0, at - 6), at) : '^';
+    stamp = epoch[1];
   }
-  all.sort((a, b) => (a.time === b.time ? a.source - b.source : a.time < b.time ? -1 : 1));
-  return { lines: all.map(({ line }) => line), sources: all.map(({ source }) => source) };
+  let next = 0;
+  const text = stamp.replace(/\d/g, () => digits[next++]);
+  const ways = [...text].flatMap((digit, at) =>
+    digit > '0' && digit <= '9' ? `${text.slice(0, at)}[0-${Number(digit) - 1}]${text.slice(at + 1).replace(/\d/g, '\\d')}` : [],
+  );
+  return `${context}(${[...ways, text].join('|')})`;
 }

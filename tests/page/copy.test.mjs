@@ -7,11 +7,12 @@ import { Rows } from '../../src/ui/rows.js';
 import { LogStore } from '../../src/ui/store.js';
 import { Filter, parseTerms } from '../../src/ui/terms.js';
 
+const pin = (at, position, source = 0) => ({ at, source, position, skip: 0 });
 const make = () => {
   const store = new LogStore();
-  store.append(['\x1b[31mred\x1b[0m one', 'two'], { start: 'p0', end: 'p2' });
+  store.append(['\x1b[31mred\x1b[0m one', 'two'], { pins: [pin(0, 'p0'), pin(2, 'p2')] });
   store.addMark({ text: 'gap' });
-  store.append(['three ERROR', 'four'], { start: 'p3', end: 'p5', time: Date.UTC(2026, 0, 1) });
+  store.append(['three ERROR', 'four'], { pins: [pin(0, 'p3')], time: Date.UTC(2026, 0, 1) });
   const rows = new Rows(store);
   rows.advance(-1, Infinity);
   return { store, rows };
@@ -41,6 +42,13 @@ test('exports as JSON with time of arrival and place', () => {
   const lines = asJson(store.blocks, { rowsOnly: false, files: ['a.log'] }).join('').trim().split('\n').map((line) => JSON.parse(line));
   assert.deepEqual(lines[1], { line: 'two', file: 'a.log', arrived: null, after: 'p0', skip: 1 });
   assert.deepEqual(lines[3], { line: 'four', file: 'a.log', arrived: '2026-01-01T00:00:00.000Z', after: 'p3', skip: 1 });
+});
+
+test('each line of several files is exported with its place in its own file', () => {
+  const store = new LogStore();
+  store.append(['a1', 'b1', 'a2', 'b2'], { sources: [0, 1, 0, 1], pins: [pin(0, 'a0'), pin(3, 'b7', 1)] });
+  const lines = asJson(store.blocks, { rowsOnly: false, files: ['a', 'b'] }).join('').trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ file, after, skip }) => [file, after, skip]), [['a', 'a0', 0], ['b', null, null], ['a', 'a0', 1], ['b', 'b7', 0]]);
 });
 
 test('the map shows where errors are', () => {

@@ -14,7 +14,7 @@ const all = (rows) => {
 const make = (lines, limits) => {
   const store = new LogStore(limits);
   const rows = new Rows(store);
-  store.append(lines, { start: 'p', end: 'q' });
+  store.append(lines);
   all(rows);
   return { store, rows };
 };
@@ -52,7 +52,7 @@ test('a changed filter goes in slices, from where the reader looks, and shows th
 test('new lines come before the rest of a changed filter', () => {
   const { store, rows } = make(Array.from({ length: 5_000 }, (_, at) => `line ${at}`));
   rows.setFilter(new Filter(parseTerms('new')));
-  store.append(['a new one'], { start: 'elsewhere' });
+  store.insert(store.blocks.length, ['a new one'], {});
   let clock = 0;
   rows.advance(-1, 0, () => (clock += 1));
   assert.deepEqual(store.blocks.at(-1).rows, [0]);
@@ -77,7 +77,7 @@ test('continuations fold under their first line, open one by one, and also from 
   assert.deepEqual(shown(store), trace);
   assert.equal(totalHeight(store.blocks), 4 * H);
   rows.toggle(store.blocks[0], 0);
-  store.append(['  at c', 'last'], { start: 'r' });
+  store.insert(store.blocks.length, ['  at c', 'last'], {});
   all(rows);
   assert.deepEqual(shown(store), ['E: boom', 'next', 'last'], 'one that goes on in another block');
   assert.equal(rows.foldSize(0, 3), 1);
@@ -89,6 +89,14 @@ test('continuations fold under their first line, open one by one, and also from 
   assert.deepEqual(shown(store), ['  at c', 'last'], 'without its first line it stands for itself');
 });
 
+test('no line continues one of another file', () => {
+  const store = new LogStore();
+  const rows = new Rows(store);
+  store.append(['E: boom', '  at a', '  at b'], { sources: [0, 0, 1] });
+  all(rows);
+  assert.deepEqual(shown(store), ['E: boom', '  at b']);
+});
+
 test('a filter finds lines within folds', () => {
   const { store, rows } = make(['E: boom', '  at a', '  at b']);
   rows.setFilter(new Filter(parseTerms('"at b"')));
@@ -98,7 +106,7 @@ test('a filter finds lines within folds', () => {
 
 test('rows are found by height, and heights by row, when each has its own', () => {
   const { store, rows } = make(['a', 'b', 'c']);
-  store.append(['d', 'e'], { start: 'elsewhere' });
+  store.insert(store.blocks.length, ['d', 'e'], {});
   all(rows);
   const { blocks } = store;
   assert.equal(rows.measured(blocks[0], 1, 57), true);
@@ -121,8 +129,8 @@ test('rows are found by height, and heights by row, when each has its own', () =
 
 test('going from row to row skips what has none, and stops at the ends', () => {
   const { store, rows } = make(['a', 'b']);
-  store.append(['hidden'], { start: 'x' });
-  store.append(['c'], { start: 'y' });
+  store.insert(store.blocks.length, ['hidden'], {});
+  store.insert(store.blocks.length, ['c'], {});
   rows.setFilter(new Filter(parseTerms('-hidden')));
   all(rows);
   const { blocks } = store;

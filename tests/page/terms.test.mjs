@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Filter, Finder, parseTerms, takeText } from '../../src/ui/terms.js';
+import { Filter, Finder, parseTerms, queryOf, takeText } from '../../src/ui/terms.js';
 
 const passes = (text, line) => new Filter(parseTerms(text)).test(line);
 const seen = (text) => parseTerms(text).map(({ source, exclude, pattern }) => `${exclude ? '-' : ''}${source}${pattern ? '' : ' bad'}`);
@@ -53,4 +53,13 @@ test('spans of several terms, each with a colour', () => {
   ]);
   assert.ok(new Finder(parseTerms('/x*/')).spans('aaa').length === 0, 'nothing is no hit');
   assert.ok(new Finder(parseTerms('a')).spans('a'.repeat(9_999)).length <= 500);
+});
+
+test('terms are one search of the server, which finds what any of them finds', () => {
+  const query = (text) => queryOf(new Finder(parseTerms(text)).terms);
+  assert.deepEqual(query('err'), { text: 'err', regex: false, case: 'insensitive' });
+  assert.deepEqual(query('-x Err'), { text: 'Err', regex: false, case: 'sensitive' });
+  assert.deepEqual(query('a.b Err'), { text: '(?i:a\\.b)|(?-i:Err)', regex: true, case: 'sensitive' });
+  assert.deepEqual(query('/x\\d\\w\\\\b/').text, '(?i:x[0-9][0-9A-Za-z_]\\\\b)');
+  assert.deepEqual(query('/[\\d.]+ms\\b/ "two words"').text, '(?i:[[0-9].]+ms(?-u:\\b))|(?i:two words)');
 });

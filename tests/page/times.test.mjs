@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { clock, mergeByTime, timeBeside, timeIn } from '../../src/ui/times.js';
+import { clock, timeBeside, timeIn, upTo } from '../../src/ui/times.js';
 
 const iso = (line) => new Date(timeIn(line)).toISOString();
 
@@ -23,11 +23,19 @@ test('the time beside a line is always as wide', () => {
   assert.equal(timeBeside({ from: 'line', zone: 'utc' }, '2026-11-24T02:07:02Z', time), '02:07:02.000');
 });
 
-test('runs of several files become one by their times, and what has none stays where it stood', () => {
-  const { lines, sources } = mergeByTime([
-    ['2026-11-24T02:00:01Z a', '  more of a', '2026-11-24T02:00:05Z c'],
-    ['2026-11-24T02:00:03Z b', '2026-11-24T02:00:05Z d'],
-  ]);
-  assert.deepEqual(lines.map((line) => line.at(-1)), ['a', 'a', 'b', 'c', 'd']);
-  assert.deepEqual(sources, [0, 0, 1, 0, 1]);
+test('an expression for all times up to one, as a line spells them', () => {
+  const time = Date.UTC(2026, 10, 24, 2, 7, 22, 113);
+  const spell = {
+    '2026-01-02T03:04:05.678Z x': ['2026-11-24T02:07:22', '2026-11-24T02:06:59', '2025-12-31T23:59:59', '2026-11-24T02:07:23', '2026-11-24T10:00:00'],
+    '2026/01/02 03:04:05 +0530 x': ['2026/11/24 07:37:22', '2026/11/24 07:36:00', '2026/11/23 23:59:59', '2026/11/24 07:37:30', '2027/01/01 00:00:00'],
+    '{"level":30,"time":1700000000123}': [',"time":1795486042', ',"time":1795486041', ',"time":1700000000', ',"time":1795486043', ',"pid":1795486041'],
+  };
+  for (const [sample, [same, before, long, after, later]] of Object.entries(spell)) {
+    const expression = new RegExp(upTo(time, sample));
+    assert.deepEqual([same, before, long, after, later].map((text) => expression.test(text)), [true, true, true, false, false], sample);
+  }
+  const local = '2026-01-02 03:04:05 x';
+  const [, stamp] = /(.{19})/.exec(new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().replace('T', ' '));
+  assert.ok(new RegExp(upTo(time, local)).test(stamp));
+  assert.equal(upTo(time, 'no time'), null);
 });

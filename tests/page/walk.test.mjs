@@ -6,9 +6,9 @@ import { Finder, parseTerms } from '../../src/ui/terms.js';
 import { nextLine, ordinalOf } from '../../src/ui/walk.js';
 
 const store = new LogStore();
-store.append(['x1', 'a', 'x2'], { start: 'p', end: 'q' });
+store.append(['x1', 'a', 'x2']);
 store.addMark({ text: 'gap' });
-store.append(['b', 'x3'], { start: 'r', end: 's' });
+store.append(['b', 'x3']);
 const rows = new Rows(store);
 rows.setFinder(new Finder(parseTerms('x')));
 rows.advance(-1, Infinity);
