@@ -7,6 +7,7 @@ mod history;
 mod hostile;
 mod lines;
 mod looks;
+mod merged;
 mod panes;
 mod reading;
 mod resuming;
