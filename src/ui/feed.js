@@ -10,9 +10,8 @@
  */
 
 import { plain } from './ansi.js';
-import { fetchBeside, fetchPage } from './history.js';
+import { fetchBeside, fetchPage, pagesAround, pagesAt, placeOf } from './history.js';
 import { addPages, isBlind, isDone, take, timesOf } from './merge.js';
-import { pagesAround, pagesAt, placeOf } from './places.js';
 import { FIRST_LINES, Streams } from './streams.js';
 
 /**
@@ -153,7 +152,7 @@ export class Feed {
       const own = await pagesAround(this.#sources[number].file, hit.start, hit.end);
       const time = timesOf([...own.before.lines, hit.line]).at(-1) ?? -Infinity;
       const signal = AbortSignal.timeout(SEEK);
-      /** @type {(import('./places.js').Pages | null | undefined)[]} */
+      /** @type {(import('./history.js').Pages | null | undefined)[]} */
       const all = [];
       // One after the other: the server has few places for searches.
       for (const { file } of this.#sources) {
@@ -358,8 +357,9 @@ export class Feed {
     return Promise.all(
       this.#sources.map(async ({ file, number }) => {
         const { place, more } = queues[number];
-        // Behind what is there now more may be written.
-        if (!place || (side === 'before' && !more) || !isBlind(queues[number])) return null;
+        const known = !isBlind(queues[number]);
+        // Behind the end of a file more may be written.
+        if (!place || (side === 'before' ? known || !more : known && more)) return null;
         try {
           return await fetchBeside(file, place, side, PAGE_LINES);
         } catch (error) {
@@ -382,8 +382,6 @@ export class Feed {
   #putNewer(queues) {
     const { lines, ...origin } = take(queues, false);
     this.#store.append(lines, origin);
-    // What is written meanwhile comes behind what waits.
-    for (const queue of queues) queue.more ||= queue.lines.length > 0;
     if (isDone(queues)) this.#attach();
   }
 

@@ -1,10 +1,13 @@
-/** What a log held before, asked of the server: pages of lines around a position, and searches in all of it. */
+/** What a log held before, asked of the server: pages of lines around a place or a time, and searches in all of it. */
 
 import { addressOf } from './address.js';
+import { timesOf } from './merge.js';
+import { timeIn, upTo } from './times.js';
 
 /**
  * @typedef {{ lines: string[], start: string, end: string, more: boolean }} Page
  * @typedef {{ line: string, start: string, end: string }} Hit
+ * @typedef {{ before: Page, after: Page }} Pages
  */
 
 /** @param {string} file @param {string} what @param {Record<string, string>} query */
@@ -13,6 +16,12 @@ const pathOf = (file, what, query) =>
 
 /** Most that the server gives at once. */
 const MOST = 10_000;
+
+/** Lines around a place. */
+const AROUND = 400;
+
+/** So many of the longest pages are gone through for a time that a search does not find. */
+const PAGES_BACK = 5;
 
 /**
  * @param {string} file
@@ -90,6 +99,44 @@ export async function search(file, { text, regex, case: cases = 'sensitive', bef
     if (done.complete || !done.next || hits >= limit || done.next === before) return { next: done.next };
     before = done.next;
   }
+}
+
+/** @param {string} [position] */
+export const placeOf = (position) => (position ? { position, skip: 0 } : null);
+
+/**
+ * @param {string} file
+ * @param {string} start
+ * @param {string} end
+ * @returns {Promise<Pages>}
+ */
+export async function pagesAround(file, start, end) {
+  const [before, after] = await Promise.all([
+    fetchPage(file, { before: start, limit: AROUND }),
+    fetchPage(file, { after: end, limit: AROUND }),
+  ]);
+  return { before, after };
+}
+
+/**
+ * @param {string} file
+ * @param {number} time
+ * @param {AbortSignal} signal
+ * @returns {Promise<Pages | null>} null where it can't be found
+ */
+export async function pagesAt(file, time, signal) {
+  let page = await fetchPage(file, { limit: AROUND }, signal);
+  const sample = page.lines.find((line) => timeIn(line) !== null) ?? '';
+  const isIn = () => !page.more || timesOf(page.lines).some((one) => one <= time && one > -Infinity);
+  const text = isIn() ? null : upTo(time, sample);
+  if (text) {
+    // The newest line with such a time is the place.
+    let found = '';
+    await search(file, { text, regex: true, before: page.start, limit: 1 }, { onHit: ({ end }) => (found = end) }, signal);
+    if (found) return pagesAround(file, found, found);
+  }
+  for (let n = 0; n < PAGES_BACK && !isIn(); n += 1) page = await fetchPage(file, { before: page.start, limit: MOST }, signal);
+  return isIn() ? { before: page, after: { lines: [], start: page.end, end: page.end, more: true } } : null;
 }
 
 /**

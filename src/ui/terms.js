@@ -154,8 +154,8 @@ export function takeText(text, make, last) {
   return { value: terms.length > 0 ? make(terms) : null, error: '' };
 }
 
-/** What means more in an expression of Rust than in one of JavaScript. @type {Record<string, string>} */
-const IN_RUST = { d: '[0-9]', D: '[^0-9]', w: '[0-9A-Za-z_]', W: '[^0-9A-Za-z_]', b: '(?-u:\\b)' };
+/** What the letters of all languages count for in an expression of Rust. @type {Record<string, string>} */
+const IN_RUST = { w: '[0-9A-Za-z_]', W: '[^0-9A-Za-z_]', b: '(?-u:\\b)' };
 
 /**
  * Terms as one search of the server: for lines that have any of them.
@@ -164,13 +164,10 @@ const IN_RUST = { d: '[0-9]', D: '[^0-9]', w: '[0-9A-Za-z_]', W: '[^0-9A-Za-z_]'
  */
 export function queryOf(terms) {
   const [{ source, plain, pattern }] = terms;
-  const regex = terms.length > 1 || !plain;
-  if (!regex) return { text: source, regex, case: pattern?.ignoreCase ? 'insensitive' : 'sensitive' };
+  if (terms.length === 1 && plain) return { text: source, regex: false, case: pattern?.ignoreCase ? 'insensitive' : 'sensitive' };
   const ways = terms.map((term) => {
-    const text = term.plain
-      ? term.source.replace(SPECIAL, '\\$&')
-      : term.source.replace(/\\(.)/g, (escape, letter) => IN_RUST[letter] ?? escape);
+    const text = term.pattern?.source.replace(/\\(.)/g, (escape, letter) => IN_RUST[letter] ?? escape);
     return `(?${term.pattern?.ignoreCase ? '' : '-'}i:${text})`;
   });
-  return { text: ways.join('|'), regex, case: 'sensitive' };
+  return { text: ways.join('|'), regex: true, case: 'sensitive' };
 }

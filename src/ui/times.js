@@ -55,7 +55,7 @@ const fraction = (digits) => (digits ? Math.trunc(Number(`0.${digits}`) * 1000) 
  * @param {number} millis
  * @param {string | undefined} zone
  */
-function instant([year, month, day, hour, minute, second], millis, zone) {
+function instant([year, month, day, hour = 0, minute = 0, second = 0], millis, zone) {
   if (!zone) return new Date(year, month, day, hour, minute, second, millis).getTime();
   const utc = Date.UTC(year, month, day, hour, minute, second, millis);
   if (zone === 'Z') return utc;
@@ -101,25 +101,13 @@ export function timeBeside(mode, line, arrived) {
  */
 export function upTo(time, line) {
   const iso = ISO.exec(line);
-  const epoch = iso ? null : EPOCH.exec(line);
-  if (!iso && !epoch) return null;
-  let context = '';
-  let stamp = '';
-  let digits = String(time);
-  if (iso) {
-    const shift = instant([1970, 0, 1, 0, 0, 0], 0, iso[8] ?? 'Z');
-    const local = iso[8] ? 0 : new Date(time).getTimezoneOffset() * 60_000;
-    digits = new Date(time - shift - local).toISOString().replace(/\D/g, '');
-    stamp = iso[0].slice(0, 19);
-  } else if (epoch) {
-    const at = epoch.index + epoch[0].indexOf(epoch[1]);
-    context = at > 0 ? line.slice(Math.max(0, at - 6), at) : '^';
-    stamp = epoch[1];
-  }
+  if (!iso) return null;
+  const shift = iso[8] ? -instant([1970, 0, 1], 0, iso[8]) : new Date(time).getTimezoneOffset() * -60_000;
+  const digits = new Date(time + shift).toISOString().replace(/\D/g, '');
   let next = 0;
-  const text = stamp.replace(/\d/g, () => digits[next++]);
+  const text = iso[0].slice(0, 19).replace(/\d/g, () => digits[next++]);
   const ways = [...text].flatMap((digit, at) =>
-    digit > '0' && digit <= '9' ? `${text.slice(0, at)}[0-${Number(digit) - 1}]${text.slice(at + 1).replace(/\d/g, '\\d')}` : [],
+    /[1-9]/.test(digit) ? `${text.slice(0, at)}[0-${Number(digit) - 1}]${text.slice(at + 1).replace(/\d/g, '\\d')}` : [],
   );
-  return `${context}(${[...ways, text].join('|')})`;
+  return `${ways.join('|')}|${text}`;
 }
