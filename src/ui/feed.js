@@ -10,22 +10,19 @@
  */
 
 import { plain } from './ansi.js';
-import { fetchBeside, fetchPage, pagesAround, pagesAt, placeOf } from './history.js';
-import { addPages, isBlind, isDone, take, timesOf } from './merge.js';
+import { NO_PAGE, PAGE_LINES, fetchBeside, fetchPage, pagesAround, pagesAt, pagesFor, placeOf } from './history.js';
 import { FIRST_LINES, Streams } from './streams.js';
+import { addPages, isBlind, isDone, take, timesOf } from './times.js';
 
 /**
  * @typedef {import('./store.js').Block} Block
  * @typedef {import('./store.js').Mark} Mark
  * @typedef {import('./store.js').Pin} Pin
- * @typedef {import('./merge.js').Queue} Queue
+ * @typedef {import('./times.js').Queue} Queue
  * @typedef {import('./streams.js').Source} Source
  * @typedef {{ isFollowing(): boolean, nearIndex(): number, onLines(): void, onState(): void, onCleared(): void,
  *   onAttached(attached: boolean): void, onNotice(text: string): void }} Calls
  */
-
-/** Lines fetched at a time when the reader comes near an edge. */
-const PAGE_LINES = 1_000;
 
 /** After a page could not be fetched. */
 const FETCH_AGAIN = 3_000;
@@ -109,7 +106,7 @@ export class Feed {
     if (this.beginning || this.#store.lines === 0 || !this.#mayLoad()) return;
     const queues = (this.#older ??= this.#queuesAt(1));
     await this.#load('older', async () => {
-      const pages = await this.#fetch(queues, 'before');
+      const pages = await pagesFor(this.#sources, queues, 'before');
       return () => {
         // What was the first line may be gone meanwhile.
         if (queues !== this.#older) return;
@@ -125,7 +122,7 @@ export class Feed {
     const queues = this.#newer;
     if (this.attached || !queues || !this.#mayLoad()) return;
     await this.#load('newer', async () => {
-      const pages = await this.#fetch(queues, 'after');
+      const pages = await pagesFor(this.#sources, queues, 'after');
       return () => {
         addPages(queues, pages, false);
         this.#putNewer(queues);
@@ -168,14 +165,14 @@ export class Feed {
         this.#older = [];
         this.#newer = [];
         for (const [source, pages] of all.entries()) {
-          const { before, after } = pages ?? {};
-          const lines = [...(before?.lines ?? []), ...(after?.lines ?? [])];
-          const middle = before?.lines.length ?? 0;
+          const { before, after } = pages ?? { before: NO_PAGE, after: NO_PAGE };
+          const lines = [...before.lines, ...after.lines];
+          const middle = before.lines.length;
           const later = timesOf(lines).findIndex((one) => one > time || (one === time && source > number));
           const split = source === number ? middle : later < 0 ? lines.length : later;
-          this.#older.push({ lines: lines.slice(0, split), place: placeOf(before?.start), more: before?.more ?? false });
-          this.#newer.push({ lines: lines.slice(split), place: placeOf(after?.end), more: after?.more ?? false });
-          if (before) pins.unshift({ at: 0, source, position: before.end, skip: split - middle });
+          this.#older.push({ lines: lines.slice(0, split), place: placeOf(before.start), more: before.more });
+          this.#newer.push({ lines: lines.slice(split), place: placeOf(after.end), more: after.more });
+          if (before.end) pins.unshift({ at: 0, source, position: before.end, skip: split - middle });
           if (pages !== null) continue;
           this.#left.add(source);
           store.addMark({ text: 'notAround', tone: 'warn', file: this.#sources[source].file });
@@ -214,29 +211,29 @@ export class Feed {
   async #begin() {
     for (const { socket } of this.#sources) socket.close();
     await this.#load('first', async () => {
-      const ends = await Promise.all(this.#sources.map(({ file }) => fetchPage(file, { limit: FIRST_LINES }).catch(() => null)));
+      const ends = await Promise.all(this.#sources.map(({ file }) => fetchPage(file, { limit: FIRST_LINES }).catch(() => NO_PAGE)));
       /** @type {Queue[]} */
-      const queues = ends.map((page) => ({ lines: page?.lines ?? [], place: placeOf(page?.start), more: page?.more ?? false }));
+      const queues = ends.map(({ lines, start, more }) => ({ lines, place: placeOf(start), more }));
       const parts = [take(queues, true)];
+      const [last] = parts;
       // A file that has just been rotated has few lines, and all of them are of today.
-      for (let lines = parts[0].lines.length; lines < FIRST_LINES && !isDone(queues); lines += parts[0].lines.length) {
-        const pages = await this.#fetch(queues, 'before').catch(() => null);
+      for (let { length } = last.lines; length < FIRST_LINES && !isDone(queues); length += parts[0].lines.length) {
+        const pages = await pagesFor(this.#sources, queues, 'before').catch(() => null);
         if (!pages) break;
         addPages(queues, pages, true);
         parts.unshift(take(queues, true));
       }
       return () => {
         this.#older = queues;
-        const at = parts[parts.length - 1].lines.length;
-        for (const [source, page] of ends.entries()) {
-          if (page) parts[parts.length - 1].pins.push({ at, source, position: page.end, skip: 0 });
+        for (const [source, { end }] of ends.entries()) {
+          if (end) last.pins.push({ at: last.lines.length, source, position: end, skip: 0 });
         }
         for (const { lines, ...origin } of parts) this.#store.append(lines, origin);
         for (const source of this.#sources) {
-          const page = ends[source.number];
-          if (page?.lines.length) source.lastAt = Date.now();
+          const { lines, end } = ends[source.number];
+          source.lastAt = lines.length > 0 ? Date.now() : 0;
           source.lastOld = true;
-          source.socket.open(page?.end);
+          source.socket.open(end || null);
         }
       };
     });
@@ -350,26 +347,6 @@ export class Feed {
       const place = this.#store.placeAt(number, step > 0 ? 0 : this.#store.blocks.length - 1, step);
       return { lines: [], place, more: place !== null };
     });
-  }
-
-  /** A page for each file of which nothing is waiting whose place in the order is known. @param {Queue[]} queues @param {'before' | 'after'} side */
-  #fetch(queues, side) {
-    return Promise.all(
-      this.#sources.map(async ({ file, number }) => {
-        const { place, more } = queues[number];
-        const known = !isBlind(queues[number]);
-        // Behind the end of a file more may be written.
-        if (!place || (side === 'before' ? known || !more : known && more)) return null;
-        try {
-          return await fetchBeside(file, place, side, PAGE_LINES);
-        } catch (error) {
-          const { status = 0 } = /** @type {{ status?: number }} */ (error);
-          if (status !== 404 && status !== 410) throw error;
-          // The place is in no file any more: what is older is gone, what is newer begins behind a gap.
-          return { lines: [], start: place.position, end: place.position, more: false };
-        }
-      }),
-    );
   }
 
   /** @param {Queue[]} queues */

@@ -1,8 +1,7 @@
 /** What a log held before, asked of the server: pages of lines around a place or a time, and searches in all of it. */
 
 import { addressOf } from './address.js';
-import { timesOf } from './merge.js';
-import { timeIn, upTo } from './times.js';
+import { isBlind, timeIn, timesOf, upTo } from './times.js';
 
 /**
  * @typedef {{ lines: string[], start: string, end: string, more: boolean }} Page
@@ -10,12 +9,18 @@ import { timeIn, upTo } from './times.js';
  * @typedef {{ before: Page, after: Page }} Pages
  */
 
+/** Of a file of which nothing is known. @type {Page} */
+export const NO_PAGE = { lines: [], start: '', end: '', more: false };
+
 /** @param {string} file @param {string} what @param {Record<string, string>} query */
 const pathOf = (file, what, query) =>
   addressOf(`api/v1/logs/${encodeURIComponent(file)}/${what}?${new URLSearchParams(query)}`);
 
 /** Most that the server gives at once. */
 const MOST = 10_000;
+
+/** Lines fetched at a time when the reader comes near an edge. */
+export const PAGE_LINES = 1_000;
 
 /** Lines around a place. */
 const AROUND = 400;
@@ -69,6 +74,31 @@ export async function fetchBeside(file, { position, skip }, side, limit) {
 }
 
 /**
+ * A page for each file of which nothing is waiting whose place in the order is known.
+ * @param {{ file: string }[]} sources
+ * @param {import('./times.js').Queue[]} queues
+ * @param {'before' | 'after'} side
+ */
+export function pagesFor(sources, queues, side) {
+  return Promise.all(
+    sources.map(async ({ file }, number) => {
+      const { place, more } = queues[number];
+      const known = !isBlind(queues[number]);
+      // Behind the end of a file more may be written.
+      if (!place || (side === 'before' ? known || !more : known && more)) return null;
+      try {
+        return await fetchBeside(file, place, side, PAGE_LINES);
+      } catch (error) {
+        const { status = 0 } = /** @type {{ status?: number }} */ (error);
+        if (status !== 404 && status !== 410) throw error;
+        // The place is in no file any more: what is older is gone, what is newer begins behind a gap.
+        return { ...NO_PAGE, start: place.position, end: place.position };
+      }
+    }),
+  );
+}
+
+/**
  * Searches the whole log, the newest lines first, and goes on where the server's time for one answer is over.
  * @param {string} file
  * @param {{ text: string, regex: boolean, case?: string, before?: string | null, limit: number }} query
@@ -101,7 +131,7 @@ export async function search(file, { text, regex, case: cases = 'sensitive', bef
   }
 }
 
-/** @param {string} [position] */
+/** @param {string} position */
 export const placeOf = (position) => (position ? { position, skip: 0 } : null);
 
 /**

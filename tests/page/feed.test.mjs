@@ -66,7 +66,7 @@ globalThis.fetch = async (address) => {
 };
 
 const { Feed } = await import('../../src/ui/feed.js');
-const { timesOf } = await import('../../src/ui/merge.js');
+const { timesOf } = await import('../../src/ui/times.js');
 const { Rows } = await import('../../src/ui/rows.js');
 const { LogStore } = await import('../../src/ui/store.js');
 
