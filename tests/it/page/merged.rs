@@ -22,7 +22,7 @@ fn line(n: u64) -> String {
 
 /// In which file it is: now this one, now that one, for some lines or for many.
 fn is_in_a(n: u64) -> bool {
-    (n * 7 % 11 < 4) != (n / 900 % 2 == 0) || n / 1_300 % 3 == 1
+    (n * 7 % 11 < 4) != (n / 900).is_multiple_of(2) || n / 1_300 % 3 == 1
 }
 
 fn text_of(range: std::ops::RangeInclusive<u64>, of_a: bool) -> String {
