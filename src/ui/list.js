@@ -57,6 +57,8 @@ export class LogList {
   /** Returning to the end goes on following only for those who left it by scrolling. */
   #leftByScrolling = false;
   #pressed = false;
+  /** Whether it has become another height since it was drawn. */
+  #resizing = false;
 
   /**
    * @param {HTMLElement} scroller
@@ -232,6 +234,7 @@ export class LogList {
     if (this.#sizer.style.height !== height) this.#sizer.style.height = height;
     const width = this.#rows.metrics.wrap ? '' : `${this.#pool.columns}ch`;
     if (this.#sizer.style.minWidth !== width) this.#sizer.style.minWidth = width;
+    this.#resizing = false;
     if (this.following) this.#scrollToEnd(total);
     else if (Math.abs(top + PADDING - this.#scroller.scrollTop) >= 0.5) this.#scrollTo(top + PADDING);
     if (this.following) return;
@@ -314,6 +317,11 @@ export class LogList {
     this.#ownTop = this.#scroller.scrollTop;
   }
 
+  /** Whether the list has another height than the one that it was drawn for. */
+  get #unsettled() {
+    return this.#resizing || this.#scroller.clientHeight !== this.#height;
+  }
+
   #atEnd() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     return scrollTop + clientHeight >= scrollHeight - 2;
@@ -361,6 +369,7 @@ export class LogList {
   }
 
   #resized() {
+    this.#resizing = true;
     const { rowHeight, columnsInSight } = this;
     this.#measure();
     const { metrics } = this.#rows;
@@ -389,7 +398,8 @@ export class LogList {
     const down = top - this.#ownTop;
     if (Math.abs(down) < 1) return;
     if (this.following) {
-      if (-down > SLACK && !this.#atEnd()) this.pause(true);
+      // Where the height is another one now, it was the browser that moved the list.
+      if (-down > SLACK && !this.#unsettled && !this.#atEnd()) this.pause(true);
       return;
     }
     // What was dropped or put in above since the last drawing is not made up for yet: the reader moved from the anchor.

@@ -358,6 +358,7 @@ export class Pane {
   #listen() {
     const on = (/** @type {string} */ name, /** @type {() => void} */ call) => this.#get(name).addEventListener('click', call);
     on('.pause', () => this.does.togglePause());
+    on('.seek', () => this.fields.focusFind());
     on('.pill-end', () => this.list.follow());
     on('.pill-stood', () => this.#stood && this.list.showAtTop(this.#stood));
     on('.retry', () => this.feed.streams.retryNow());

@@ -4,6 +4,7 @@
  */
 
 import { LOOK_AGAIN, PROVED_AFTER, delayFor, endingOf } from './backoff.js';
+import { Turns } from './turns.js';
 import { Watchdog } from './watchdog.js';
 
 /**
@@ -34,6 +35,12 @@ const SLEPT = 120_000;
 
 /** A handshake that takes longer has got stuck somewhere. */
 const HANDSHAKE = 10_000;
+
+/**
+ * Chromium puts off a page's handshakes the longer the more of them are under way: the seventeenth by up to five seconds,
+ * the seventh by milliseconds.
+ */
+const HANDSHAKES = 6;
 
 /**
  * A browser does not say why a handshake failed. After this many that did, and each time after as many again, the server
@@ -68,6 +75,7 @@ export function closeEarly() {
 }
 
 const BROWSER = {
+  handshakes: new Turns(HANDSHAKES),
   connect: (/** @type {string} */ address, /** @type {string[]} */ protocols) => takeEarly(address) ?? new WebSocket(address, protocols),
   now: () => Date.now(),
   random: Math.random,
@@ -96,6 +104,8 @@ export class LogSocket {
   #loss = null;
   #retry = 0;
   #handshake = 0;
+  /** Ends the turn of the handshake. */
+  #shaken = () => {};
   #pinger = 0;
   #pingedAt = 0;
 
@@ -146,6 +156,10 @@ export class LogSocket {
   #connect() {
     this.#setState({ phase: 'connecting' });
     this.#openedAt = 0;
+    this.#shaken = this.#env.handshakes.take(() => this.#begin());
+  }
+
+  #begin() {
     const socket = this.#env.connect(this.#calls.addressOf({ since: this.position }), [PROTOCOL]);
     this.#socket = socket;
     this.#handshake = this.#env.setTimeout(() => this.#lose('lost'), HANDSHAKE);
@@ -160,6 +174,7 @@ export class LogSocket {
   /** @param {WebSocket} socket */
   #opened(socket) {
     this.#env.clearTimeout(this.#handshake);
+    this.#shaken();
     this.#openedAt = this.#pingedAt = this.#env.now();
     this.#watchdog.heard(this.#openedAt);
     this.#pinger = this.#env.setInterval(() => this.#ping(socket), PING_EVERY);
@@ -258,6 +273,7 @@ export class LogSocket {
   #drop() {
     this.#env.clearTimeout(this.#handshake);
     this.#env.clearInterval(this.#pinger);
+    this.#shaken();
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = null;

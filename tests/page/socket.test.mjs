@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { LOOK_AGAIN, PROVED_AFTER, delayFor, endingOf } from '../../src/ui/backoff.js';
 import { LogSocket, PROTOCOL } from '../../src/ui/socket.js';
+import { Turns } from '../../src/ui/turns.js';
 
 test('delays double up to a limit and are spread', () => {
   const longest = [0, 1, 2, 3, 4, 5, 6, 60].map((attempt) => delayFor(attempt, () => 1));
@@ -43,6 +44,7 @@ function world() {
   };
   const log = [];
   const env = {
+    handshakes: new Turns(1),
     connect: (address, protocols) => new FakeSocket(address, protocols),
     now: () => time,
     random: () => 1,
@@ -285,4 +287,20 @@ test('a position that the server does not know is given up, one that it knows is
     assert.equal(log.find((entry) => entry.startsWith('back')).includes('missed'), position === 'foreign');
     assert.equal(socket.position, 'e');
   }
+});
+
+test('a handshake waits for its turn, and gives it back whatever comes of it', () => {
+  const { env, sockets } = world();
+  const quiet = { onLines() {}, onEvent() {}, onState() {}, onBack() {}, isPosition: async () => true };
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => new LogSocket({ ...quiet, addressOf: () => name }, env));
+  const made = () => sockets.map(({ address }) => address);
+  for (const socket of [a, b, c, d]) socket.open();
+  assert.deepEqual(made(), ['a']);
+  sockets[0].onopen();
+  assert.deepEqual(made(), ['a', 'b'], 'it is through');
+  sockets[1].onclose({ code: 1006, reason: '' });
+  assert.deepEqual(made(), ['a', 'b', 'c'], 'it failed');
+  d.close();
+  c.close();
+  assert.deepEqual(made(), ['a', 'b', 'c'], 'nobody waits any more');
 });

@@ -302,6 +302,26 @@ async fn twenty_panes_are_live_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_low_pane_shows_its_fields_while_they_are_used() {
+    let server = three().await;
+    let query = ["file=a.log"; 20].join("&");
+    let view = View::open(&server, &format!("?{query}")).await;
+    view.until_last_of(5, "2026-11-24T02:07:30.97Z a 3").await;
+    let shown = "return [...document.querySelectorAll('.pane')].flatMap((pane, at) =>
+        pane.querySelector('.fields').getBoundingClientRect().height > 10 ? [at] : []);";
+    assert_eq!(view.run(shown).await, json!([]));
+    view.click(".pane:nth-of-type(6) .seek").await;
+    assert_eq!(view.run(shown).await, json!([5]));
+    view.press("3").await;
+    view.until_text(".pane:nth-of-type(6) .hit", "3").await;
+    view.click(".pane:nth-of-type(2) .log").await;
+    assert_eq!(view.run(shown).await, json!([5]), "they hold something");
+    view.press("/").await;
+    assert_eq!(view.run(shown).await, json!([1, 5]));
+    view.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_may_have_any_characters() {
     let name = "a b+c&d=日#%20.log";
     let server = TestServer::with(|config| config.files = vec![FileEntry::named(name)]).await;

@@ -241,3 +241,37 @@ async fn wrapping_leaves_no_moment_without_rows() {
     assert!(fewest.as_u64().unwrap() >= 10, "{fewest}");
     view.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_whose_height_changes_goes_on_following() {
+    let server = TestServer::start().await;
+    let mut log = server.log("a.log");
+    log.lines(numbered(1..=200));
+    let view = View::open(&server, "?file=a.log").await;
+    view.until_last("line 200").await;
+    // What stands above it comes and goes, as a second row of the head does: in every other frame it is away while lines
+    // are drawn, and back before the list hears that it was moved.
+    view.run(
+        "const head = document.querySelector('.head');
+        let away = false;
+        const frame = () => {
+            away = !away;
+            head.style.paddingBottom = away ? '' : '60px';
+            if (away) setTimeout(() => (head.style.paddingBottom = '60px'));
+            window.toggling = requestAnimationFrame(frame);
+        };
+        frame();",
+    )
+    .await;
+    for n in 201..=320 {
+        log.lines([format!("line {n}")]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    view.run("cancelAnimationFrame(window.toggling)").await;
+    view.until_last("line 320").await;
+    assert_eq!(
+        view.run("return document.querySelectorAll('.paused').length").await,
+        json!(0)
+    );
+    view.end().await;
+}
