@@ -112,6 +112,7 @@ export class Pane {
     const { filter, find } = views[0];
     this.fields.set('filter', filter);
     this.fields.set('find', find);
+    if (this.merged) this.#get('.whole').dataset.text = 'allFiles';
     this.setWords();
     this.applySettings();
   }

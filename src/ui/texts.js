@@ -26,6 +26,7 @@ const TEXTS = {
   clearFind: { en: 'Clear what is searched for', zh: '清除查找' },
   badExpression: { en: 'No regular expression: {error}. What was there before stays in force.', zh: '正则表达式有误：{error}。此前的内容仍然有效。' },
   wholeFile: { en: 'whole file', zh: '整个文件' },
+  allFiles: { en: 'all files', zh: '所有文件' },
   wholeFileHint: { en: 'Search the whole file on the server', zh: '在服务器上搜索整个文件' },
   pause: { en: 'Pause', zh: '暂停' },
   follow: { en: 'Follow', zh: '跟随' },

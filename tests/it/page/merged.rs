@@ -167,6 +167,7 @@ async fn all_files_are_searched_for_all_terms_and_a_hit_opens_among_the_lines_of
 
     // What the server's expressions don't have is told.
     view.fill("input.find", "/line(?= 12)/").await;
+    view.until_text(".whole", "all files").await;
     view.press("\u{e008}\u{e007}").await;
     view.until_text(".results-text", "failed: look-around, including look-ahead")
         .await;
