@@ -11,8 +11,11 @@
   }
   // The lines of the first pane are on their way at the same time as the modules. `socket.js` takes them over, where it
   // wants to connect to the same address.
-  const file = new URLSearchParams(location.search).get('file') ?? new URLSearchParams(last).get('file');
-  if (!file) return;
+  const asked = new URLSearchParams(location.search);
+  const view = asked.has('file') ? asked : new URLSearchParams(last);
+  const file = view.get('file');
+  // Files that are merged begin with pages of lines.
+  if (!file || (view.get('layout') === 'merged' && view.getAll('file').length > 1)) return;
   const address = new URL('api/v1/ws/logs', location.href);
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
   address.username = address.password = '';

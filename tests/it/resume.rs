@@ -709,6 +709,13 @@ async fn who_is_many_rotations_behind_holds_few_files_open_and_misses_nothing() 
     );
 }
 
+/// What follows the lines with which an old and a new file begin alike, behind those of the old one.
+fn old_rest_and_new(head: &[String]) -> Vec<String> {
+    let rest = ["of the old file".to_owned(), "<rotated>".to_owned()];
+    let new = head.iter().cloned().chain(["of the new file".to_owned()]);
+    rest.into_iter().chain(new).collect()
+}
+
 #[tokio::test]
 async fn a_new_file_that_begins_like_the_packed_one_is_not_taken_for_it() {
     // Programs write the same first lines into each of their logs.
@@ -729,10 +736,7 @@ async fn a_new_file_that_begins_like_the_packed_one_is_not_taken_for_it() {
         new.lines(&head);
         new.lines(["of the new file"]);
         let mut viewer = since(&server, &position).await;
-        let mut expected = vec!["of the old file".to_owned(), "<rotated>".to_owned()];
-        expected.extend(head.clone());
-        expected.push("of the new file".to_owned());
-        assert_eq!(viewer.lines_to("of the new file").await, expected);
+        assert_eq!(viewer.lines_to("of the new file").await, old_rest_and_new(&head));
     }
 }
 
@@ -763,10 +767,7 @@ async fn a_new_file_with_the_inode_of_the_packed_one_is_not_taken_for_it() {
     new.lines(&head);
     new.lines(["of the new file"]);
     let mut viewer = since(&server, &position).await;
-    let mut expected = vec!["of the old file".to_owned(), "<rotated>".to_owned()];
-    expected.extend(head);
-    expected.push("of the new file".to_owned());
-    assert_eq!(viewer.lines_to("of the new file").await, expected);
+    assert_eq!(viewer.lines_to("of the new file").await, old_rest_and_new(&head));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

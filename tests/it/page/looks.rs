@@ -287,6 +287,15 @@ async fn one_connection_is_made_for_a_pane() {
     view.until_last("one").await;
     view.until("nobody wanted it", "return window.early.socket.readyState > 1")
         .await;
+    // Merged files begin with pages of lines, and each has its one connection behind these.
+    let before = connections(&server).await;
+    view.goto(&format!(
+        "http://{}/?file=a.log&file=b.log&layout=merged",
+        server.address
+    ))
+    .await;
+    view.until_state("Live").await;
+    assert_eq!(connections(&server).await, before.map(|count| count + 1.0));
     view.end().await;
 }
 
