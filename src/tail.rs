@@ -301,7 +301,8 @@ impl Tail {
     }
 
     fn try_follow(&mut self, config: &Config, now: Instant, buffer: &mut [u8]) -> io::Result<Reading> {
-        match self.current.check()? {
+        let limit = self.end.unwrap_or(u64::MAX);
+        match self.current.check(limit)? {
             Compared::Same => self.short_since = None,
             Compared::Short => {
                 let since = *self.short_since.get_or_insert(now);
@@ -312,7 +313,6 @@ impl Tail {
             }
             Compared::Other => self.truncated(config)?,
         }
-        let limit = self.end.unwrap_or(u64::MAX);
         let draining = self.draining_places();
         let mut publisher = Publisher {
             channel: &self.channel,

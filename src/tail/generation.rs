@@ -9,6 +9,7 @@ mod holes;
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,6 +86,8 @@ pub(super) struct Generation {
     /// From the offset up to here there are only NULs, as far as they were looked at.
     hole_end: u64,
     stamp: Option<Stamp>,
+    /// Whether other bytes were found before the offset when it was read on, which tells no more than that.
+    changed: bool,
     /// None until the bytes have shown the encoding.
     decoder: Option<Decoder>,
     /// What they have shown so far; each byte on the parity that it has in the file.
@@ -129,6 +132,7 @@ impl Generation {
             marker: Marker::default(),
             hole_end: 0,
             stamp: None,
+            changed: false,
             decoder,
             sample: Vec::new(),
             sampled_to: 0,
@@ -208,10 +212,15 @@ impl Generation {
         })
     }
 
-    /// Compares the file with what was read of it.
-    pub(super) fn check(&mut self) -> io::Result<Compared> {
+    /// Compares the file with what was read of it, unless that is left to reading on: what has grown is compared once it
+    /// is read, before anything is handed on. `limit` is how far it is read.
+    pub(super) fn check(&mut self, limit: u64) -> io::Result<Compared> {
         let stamp = Stamp::of(&self.file.metadata()?);
         let before = self.stamp.replace(stamp);
+        let grew = stamp.size.min(limit) > self.offset;
+        if grew && self.offset > 0 && !mem::take(&mut self.changed) {
+            return Ok(Compared::Same);
+        }
         let content = self.marker.check(&*self.file)?;
         let touched = before.is_some_and(|before| before != stamp && before.size == stamp.size);
         if content == Compared::Same && touched && read_up_to(&*self.file, 0, self.head.len())? != *self.head {
@@ -331,6 +340,7 @@ impl Generation {
             return Ok(Step::End);
         }
         if !self.is_still(bytes)? {
+            self.changed = true;
             return Ok(Step::Changed);
         }
         if self.offset == 0 && Decoder::is_cut_bom(self.rules.decoder, bytes) {
