@@ -174,7 +174,7 @@ impl Lines {
 }
 
 /// How a chunk goes out. Each form but the last is a run of whole WebSocket frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
     /// A text frame a line.
     Plain,
@@ -242,8 +242,8 @@ pub struct Chunk {
     numbers: Option<Numbers>,
     /// Whether it went to all viewers.
     published: bool,
-    /// The other forms, each made when it is first asked for.
-    forms: Forms,
+    /// The other forms, each made when it is first asked for; on the heap, as most chunks go out in the one above alone.
+    forms: OnceLock<Box<Forms>>,
 }
 
 impl Chunk {
@@ -267,7 +267,7 @@ impl Chunk {
             numbers,
             published: false,
             read_at: None,
-            forms: Forms::default(),
+            forms: OnceLock::new(),
             taken: AtomicUsize::new(0),
             quorum: 0,
         }
@@ -318,7 +318,10 @@ impl Chunk {
 
     /// Where a form is kept that is not the one that the chunk is made of. An event is the same whatever follows.
     fn cell(&self, form: Form) -> Option<&OnceLock<Bytes>> {
-        let forms = &self.forms;
+        let forms = match form {
+            Form::Plain => return None,
+            _ => self.forms.get_or_init(Box::default),
+        };
         let more = |backlog: bool| usize::from(backlog && self.event.is_none());
         match form {
             Form::Plain => None,
