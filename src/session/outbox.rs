@@ -14,9 +14,11 @@ use crate::ws::Transport;
 
 use super::Protocol;
 
-/// Chunks handed to the kernel in one call. A viewer that is far behind gets 64 × 64 KiB at most, more than a socket
-/// takes at a time.
+/// Chunks handed to the kernel in one call.
 const MAX_CHUNKS: usize = 64;
+/// Bytes after which no more chunks are added, about as much as a socket takes at a time with twice the usual
+/// `limits.send_buffer`: those beyond would be taken only to be given back.
+const ENOUGH_BYTES: usize = 1 << 20;
 /// A chunk each, one more for a first one that is split, and one for what answers the client.
 const MAX_SLICES: usize = MAX_CHUNKS + 2;
 /// Chunks that were made for one viewer alone are no part of the backlog, so it holds few of them.
@@ -159,6 +161,7 @@ impl Outbox {
         }
         let mut next = self.current.take();
         let mut own = 0;
+        let mut bytes = 0;
         while let Some(parcel) = next.take() {
             // A form that must be made takes a while: one at a time, and only when there is room for it.
             let ready = gathered.is_empty() || parcel.chunk.has(parcel.form);
@@ -168,8 +171,9 @@ impl Outbox {
             }
             let ends_stream = parcel.chunk.event().is_some_and(Event::ends_stream);
             own += usize::from(!parcel.chunk.is_published());
+            bytes += parcel.frames().len();
             gathered.push(parcel);
-            if ends_stream || own >= MAX_OWN_CHUNKS {
+            if ends_stream || own >= MAX_OWN_CHUNKS || bytes >= ENOUGH_BYTES {
                 break;
             }
             match subscription.try_next() {
