@@ -1,5 +1,6 @@
 //! Arguments in, exit status out.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::{ExitCode, exit};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tailcast::client::{Watch, WatchArgs};
 use tailcast::config::{Args, Command, Config, Environment};
 use tailcast::demo::Demo;
 use tailcast::server::Server;
-use tailcast::sizing;
+use tailcast::sizing::{self, Ceiling};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -116,6 +117,7 @@ fn watch(args: &WatchArgs) -> ExitCode {
 
 fn run(args: &Args, mut config: Config) -> anyhow::Result<()> {
     raise_descriptor_limit();
+    make_room_for_descriptors(&config);
     let mut builder = runtime::Builder::new_multi_thread();
     if let Some(threads) = config.threads {
         builder.worker_threads(threads);
@@ -197,6 +199,23 @@ impl Signals {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
         }
+    }
+}
+
+/// Lets the kernel make its table of our descriptors as large as it may become. Each time that it doubles the table of a
+/// program with threads it waits for all processors, 15 ms and more, in which a storm of viewers would stand still: five
+/// times up to 5,000 of them. Once there is a descriptor with a high number the table stays; to be called before there
+/// are threads.
+fn make_room_for_descriptors(config: &Config) {
+    use rustix::process::{Resource, getrlimit};
+    let most = Ceiling::of(config).descriptors;
+    let most = getrlimit(Resource::Nofile)
+        .current
+        .map_or(most, |limit| limit.min(most));
+    let highest = i32::try_from(most.saturating_sub(1)).unwrap_or(i32::MAX);
+    // Where it can't be done, the table grows later.
+    if let Ok(any) = File::open("/dev/null") {
+        drop(rustix::io::fcntl_dupfd_cloexec(any, highest));
     }
 }
 

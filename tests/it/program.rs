@@ -43,6 +43,16 @@ async fn it_serves_the_three_files_of_the_current_directory() {
     assert_eq!(program.wait(), 0);
 }
 
+#[test]
+fn the_kernel_has_room_for_all_descriptors_before_anybody_connects() {
+    let dir = directory();
+    let config = dir.path().join("few.toml");
+    fs::write(&config, "[limits]\nmax_connections = 700\n").unwrap();
+    let program = Program::start(dir.path(), &["-l", "127.0.0.1:0", "-c", config.to_str().unwrap()]);
+    // 700 viewers, 1,024 other connections, 9 for three files and 64 of its own; the kernel doubles the table.
+    assert_eq!(program.status("FDSize"), "2048");
+}
+
 #[tokio::test]
 async fn it_serves_files_from_wherever_they_are() {
     let dir = directory();
