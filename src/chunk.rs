@@ -174,7 +174,7 @@ impl Lines {
 }
 
 /// How a chunk goes out. Each form but the last is a run of whole WebSocket frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A text frame a line.
     Plain,

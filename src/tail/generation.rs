@@ -217,7 +217,8 @@ impl Generation {
     pub(super) fn check(&mut self, limit: u64) -> io::Result<Compared> {
         let stamp = Stamp::of(&self.file.metadata()?);
         let before = self.stamp.replace(stamp);
-        let grew = stamp.size.min(limit) > self.offset;
+        // Not one that merely holds more than was read, as it does in front of NULs: what is told there needs its stamp.
+        let grew = before.is_some_and(|before| before.size < stamp.size) && stamp.size.min(limit) > self.offset;
         if grew && self.offset > 0 && !mem::take(&mut self.changed) {
             return Ok(Compared::Same);
         }
@@ -550,6 +551,21 @@ mod tests {
         file.set_len(0).unwrap();
         file.write_all_at(&b"new line\n".repeat(300), 0).unwrap();
         assert!(!generation.is_still(&old).unwrap(), "written anew");
+    }
+
+    #[test]
+    fn what_was_written_anew_before_nuls_that_are_not_read_is_another_content() {
+        let text = b"a line of it\n".repeat(100);
+        let mut generation = generation(&[text.clone(), vec![0; 8192]].concat());
+        let mut buffer = vec![0; BLOCK_BYTES];
+        assert_eq!(generation.check(u64::MAX).unwrap(), Compared::Same);
+        generation.read_to(u64::MAX, &mut buffer, Instant::now(), 0).unwrap();
+        assert_eq!(generation.offset(), text.len() as u64, "in front of the NULs");
+        assert_eq!(generation.check(u64::MAX).unwrap(), Compared::Same);
+        // The kernel's clock of files moves on every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        generation.file.file().unwrap().write_all_at(b"another", 0).unwrap();
+        assert_eq!(generation.check(u64::MAX).unwrap(), Compared::Other);
     }
 
     #[test]
